@@ -1,0 +1,36 @@
+"""Who owns each dollar of an AI API bill, and can you prove it?
+
+The front door: every verb is a function of a ledger. Rooms are imported when first used, so that
+`import attribution` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+#: Public name → the room it lives in.
+_ROOMS = {
+    "Ledger": "ledger",
+    "open_ledger": "ledger",
+    "AttributionError": "errors",
+    "ConfigurationError": "errors",
+    "LedgerError": "errors",
+    "QuestionError": "errors",
+    "SchemaError": "errors",
+    "SourceError": "errors",
+}
+
+__all__ = sorted(_ROOMS)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return getattr(import_module(f"attribution.{_ROOMS[name]}"), name)
+    raise AttributeError(f"module 'attribution' has no attribute '{name}'. It has: {', '.join(__all__)}.")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,106 @@
+"""What can be misused, and how we say it: what was given, what there is, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class AttributionError(Exception):
+    """Base of all errors that this package raises on purpose."""
+
+
+class SchemaError(AttributionError):
+    """A column, table or grouping that does not exist was asked for."""
+
+    @classmethod
+    def no_column(cls, given: str, table: str, known: Iterable[str]) -> SchemaError:
+        """Say which column was given and which there are."""
+        names = list(known)
+        return cls(f"`{given}` is not a column of `{table}`.{_hint(given, names)} It has: {', '.join(names)}.")
+
+    @classmethod
+    def no_table(cls, given: str, known: Iterable[str]) -> SchemaError:
+        """Say which table was given and which there are."""
+        names = list(known)
+        return cls(f"`{given}` is not a table of this ledger.{_hint(given, names)} It has: {', '.join(names)}.")
+
+
+class LedgerError(AttributionError):
+    """The ledger file cannot be used as asked."""
+
+    @classmethod
+    def other_version(cls, path: str, found: str, wanted: str) -> LedgerError:
+        """Name both versions, so that the user knows which code wrote the file."""
+        return cls(
+            f"{path} was written by ledger schema {found}; this code reads schema {wanted}. "
+            f"Load the sources again into a new file, or install the version that wrote it."
+        )
+
+    @classmethod
+    def in_use(cls, path: str, why: str) -> LedgerError:
+        """Say who holds the file."""
+        return cls(f"{path} is open elsewhere: {why} Close it there, or open it with read_only=True.")
+
+    @classmethod
+    def not_a_select(cls, given: str) -> LedgerError:
+        """`Ledger.sql` admits one SELECT."""
+        return cls(f"`sql` takes one SELECT statement; it was given {given}. Questions never change a ledger.")
+
+    @classmethod
+    def empty(cls, what: str, do: str) -> LedgerError:
+        """Nothing to answer from."""
+        return cls(f"this ledger has no {what}. {do}")
+
+
+class SourceError(AttributionError):
+    """A path or frame cannot be loaded at all."""
+
+    @classmethod
+    def not_found(cls, given: str) -> SourceError:
+        """The path leads nowhere."""
+        return cls(f"`{given}` matches no file. Give a file, a folder or a glob in quotes.")
+
+    @classmethod
+    def refused(cls, path: str, why: str, do: str) -> SourceError:
+        """The file is of a kind that is never opened."""
+        return cls(f"{path}: {why}. {do}")
+
+    @classmethod
+    def unknown_format(cls, path: str, looks_like: str, nearest: str) -> SourceError:
+        """No source recognises the file; say what it looks like and what to do."""
+        return cls(
+            f"{path}: no source recognises it. It looks like {looks_like}. {nearest} "
+            f"`attribution inspect {path}` shows what is there; a column map (mapping=…) makes it loadable."
+        )
+
+
+class ConfigurationError(AttributionError):
+    """A reviewed file (configuration, map, rule, price, contract) says something impossible."""
+
+    @classmethod
+    def at(cls, path: str, line: int | None, found: str, expected: str) -> ConfigurationError:
+        """Point at the line, say what stands there and what was expected."""
+        place = f"{path}:{line}" if line else path
+        return cls(f"{place}: {found}; expected {expected}.")
+
+    @classmethod
+    def unknown_key(cls, path: str, line: int | None, given: str, known: Iterable[str]) -> ConfigurationError:
+        """Name the misspelt key and the likely one."""
+        names = list(known)
+        place = f"{path}:{line}" if line else path
+        return cls(f"{place}: `{given}` is not known here.{_hint(given, names)} Known: {', '.join(names)}.")
+
+
+class QuestionError(AttributionError):
+    """A question was asked with an argument that has no meaning."""
+
+    @classmethod
+    def bad_argument(cls, name: str, given: object, expected: str) -> QuestionError:
+        """Say what the argument was and what it may be."""
+        return cls(f"`{name}` was {given!r}; expected {expected}.")
+
+
+def _hint(given: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    return f" Did you mean `{near[0]}`?" if near else ""

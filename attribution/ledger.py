@@ -1,0 +1,263 @@
+"""The ledger: a DuckDB database, a thin handle on it, and the one door to the engine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+
+from attribution import schema
+from attribution.errors import LedgerError
+
+#: Stored tables; `cost_event` is a view over the four step tables.
+STORED = (
+    "source_file",
+    "quarantine",
+    "observation",
+    "span",
+    "bill_line",
+    "event_observation",
+    "conflict",
+    "lost_hop",
+    "team",
+    "family",
+    "key",
+    "ownership_rule",
+    "alias",
+    "contract",
+    "setting",
+)
+
+
+class Ledger:
+    """A handle on one ledger and nothing more: open, close, sql, and what is loaded.
+
+    Questions are plain functions whose first argument is a ledger. Made by `open_ledger` and `build_ledger`.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: str) -> None:
+        self.path = path
+        self._connection = connection
+        self._depth = 0
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        events, files = self.rows("select (select count(*) from cost_event), (select count(*) from source_file)")[0]
+        return f"<Ledger {self.path}: {events:,} cost events from {files:,} files>"
+
+    def close(self) -> None:
+        """Close the database; the handle is of no use afterwards."""
+        self._connection.close()
+
+    def sql(self, query: str) -> pd.DataFrame:
+        """Answer one SELECT, with decimals kept exact (Arrow-backed columns).
+
+        Parameters
+        ----------
+        query
+            One SELECT over the tables of the ledger. Anything else is refused, and no file can be read.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Arrow-backed; money columns are decimals.
+
+        Raises
+        ------
+        LedgerError
+            If the text is not exactly one SELECT.
+        """
+        statements = self._connection.extract_statements(query)
+        if len(statements) != 1:
+            raise LedgerError.not_a_select(f"{len(statements)} statements")
+        if statements[0].type != duckdb.StatementType.SELECT:
+            raise LedgerError.not_a_select(f"a {statements[0].type.name} statement")
+        return _frame(self.arrow(query))
+
+    def tables(self) -> list[str]:
+        """Names of the tables and views of this ledger, sorted."""
+        rows = self.rows("select table_name from information_schema.tables where table_type <> 'LOCAL TEMPORARY'")
+        return sorted(row[0] for row in rows)
+
+    # What rooms use; each takes bound values only.
+
+    def run(self, statement: str, values: Mapping[str, Any] | None = None) -> None:
+        """Run one statement for its effect."""
+        self._connection.execute(statement, dict(values) if values else None)
+
+    def rows(self, query: str, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        """Return all rows of a small result; decimals stay exact."""
+        return self._connection.execute(query, dict(values) if values else None).fetchall()
+
+    def value(self, query: str, values: Mapping[str, Any] | None = None) -> Any:
+        """Return the single value of a one-row, one-column query."""
+        return self.rows(query, values)[0][0]
+
+    def arrow(self, query: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+        """Return a result as an Arrow table; decimals stay exact."""
+        return self._connection.execute(query, dict(values) if values else None).to_arrow_table()
+
+    def batches(self, query: str, size: int = 50_000) -> Iterator[pa.RecordBatch]:
+        """Stream a large result as Arrow batches."""
+        yield from self._connection.execute(query).to_arrow_reader(size)
+
+    def frame(self, query: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
+        """Return a result as an Arrow-backed pandas frame; decimals stay exact."""
+        return _frame(self.arrow(query, values))
+
+    @contextmanager
+    def reading(self, **frames: pa.Table) -> Iterator[None]:
+        """Let statements inside the block read Arrow tables by these names."""
+        for name, frame in frames.items():
+            self._connection.register(name, frame)
+        try:
+            yield
+        finally:
+            for name in frames:
+                self._connection.unregister(name)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Do all of the block or nothing; a transaction inside another joins it."""
+        if self._depth == 0:
+            self._connection.execute("begin transaction")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self._connection.execute("rollback")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute("commit")
+
+
+def open_ledger(path: str | os.PathLike[str] = ":memory:", *, read_only: bool = False) -> Ledger:
+    """Open a ledger, in memory or in a file, and create its tables when they are not there.
+
+    Parameters
+    ----------
+    path
+        A DuckDB file, made when missing; `:memory:` keeps nothing.
+    read_only
+        Open without the right to change it; several readers may do so at once.
+
+    Returns
+    -------
+    Ledger
+        A handle; close it, or use it in a `with` statement.
+
+    Raises
+    ------
+    LedgerError
+        If another process writes the file, or another version of this package wrote it.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> with at.open_ledger() as ledger:
+    ...     ledger.sql("select count(*) as events from cost_event")["events"].item()
+    0
+    """
+    name = os.fspath(path)
+    settings: dict[str, Any] = {
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+        "allow_community_extensions": False,
+        "allow_persistent_secrets": False,
+        "python_enable_replacements": False,
+    }
+    try:
+        connection = duckdb.connect(name, read_only=read_only, config=settings)
+    except duckdb.IOException as error:
+        raise LedgerError.in_use(name, str(error).splitlines()[0]) from error
+    _lock_down(connection, name)
+    ledger = Ledger(connection, name)
+    if not read_only:
+        _create(ledger)
+    _check_version(ledger)
+    return ledger
+
+
+def _lock_down(connection: duckdb.DuckDBPyConnection, name: str) -> None:
+    spill = Path(tempfile.gettempdir() if name == ":memory:" else Path(name).resolve().parent)
+    folder = str(spill / f".attribution-spill-{os.getpid()}").replace("'", "''")
+    for setting in (
+        f"set temp_directory='{folder}'",
+        "set preserve_insertion_order=false",
+        "set enable_progress_bar=false",
+        "set TimeZone='UTC'" if _has_time_zones(connection) else "select 1",
+        "set enable_external_access=false",
+        "set lock_configuration=true",
+    ):
+        connection.execute(setting)
+
+
+def _has_time_zones(connection: duckdb.DuckDBPyConnection) -> bool:
+    query = "select count(*) from duckdb_extensions() where extension_name = 'icu' and loaded"
+    return bool(connection.execute(query).fetchall()[0][0])
+
+
+def _create(ledger: Ledger) -> None:
+    """Create what is missing; safe to run on every open."""
+    with ledger.transaction():
+        ledger.run("create table if not exists ledger_version (schema_version varchar not null)")
+        ledger.run(
+            "insert into ledger_version select $version where not exists (from ledger_version)",
+            {"version": schema.SCHEMA_VERSION},
+        )
+        for name in STORED:
+            ledger.run(schema.table(name).ddl())
+        for step in schema.STEP_TABLES:
+            ledger.run(schema.table("cost_event").of_step(step).ddl())
+        ledger.run(_cost_event_view())
+
+
+def _cost_event_view() -> str:
+    """Return the view that puts the four steps' columns beside each other, in declared order."""
+    declared = schema.table("cost_event")
+    columns = ", ".join(
+        f'coalesce(event_owner."{c.name}", \'none\') as "{c.name}"'
+        if c.name.endswith("_evidence")
+        else f'coalesce(event_cost."{c.name}", \'unpriced\') as "{c.name}"'
+        if c.name == "price_status"
+        else f'{schema.STEP_TABLES[c.step]}."{c.name}"'
+        for c in declared.columns
+    )
+    joins = " ".join(f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step != "match")
+    return f"create or replace view cost_event as select {columns} from event {joins}"
+
+
+def _check_version(ledger: Ledger) -> None:
+    try:
+        found = ledger.value("select schema_version from ledger_version")
+    except duckdb.CatalogException as error:
+        raise LedgerError.other_version(ledger.path, "unknown", schema.SCHEMA_VERSION) from error
+    if found != schema.SCHEMA_VERSION:
+        raise LedgerError.other_version(ledger.path, found, schema.SCHEMA_VERSION)
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    return table.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def column_list(names: Sequence[str], prefix: str = "") -> str:
+    """Quote checked column names for a statement."""
+    return ", ".join(f'{prefix}"{name}"' for name in names)
