@@ -67,6 +67,12 @@ class SourceError(AttributionError):
         return cls(f"{path}: {why}. {do}")
 
     @classmethod
+    def unknown_source(cls, given: str, known: Iterable[str]) -> SourceError:
+        """Name the source given and those there are."""
+        names = list(known)
+        return cls(f"`{given}` is not a source.{_hint(given, names)} There are: {', '.join(names)}.")
+
+    @classmethod
     def unknown_format(cls, path: str, looks_like: str, nearest: str) -> SourceError:
         """No source recognises the file; say what it looks like and what to do."""
         return cls(

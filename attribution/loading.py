@@ -1,0 +1,435 @@
+"""Load: files and frames become observations, spans and bill lines; idempotent, one transaction a file.
+
+records = accepted + context + duplicates + superseded + conflicting + quarantined, per file and in total.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from attribution import reading, schema, sources
+from attribution.errors import SourceError
+from attribution.ledger import Ledger, column_list
+from attribution.reading import Limits, Read, Sample, Unreadable
+from attribution.sources import Intake, Source
+
+#: What a folder may hold beside data; a file given by name is always read.
+_NOT_DATA = {".md", ".txt", ".yaml", ".yml", ".py", ".ipynb", ".html", ".png", ".svg", ".toml", ".lock", ".duckdb", ".wal"}
+#: `truth` and `config` stand beside data, never among it.
+_NOT_DATA_FOLDERS = {"truth", "config"}
+KEYS = {"observation": ("observation_id",), "span": ("trace_id", "span_id"), "bill_line": ("bill_line_id",)}
+#: Of two states of one record the later, then the larger, then the larger text is kept, whatever came first.
+_PREFER = {
+    "observation": ("ended_at", "output_tokens", "input_tokens"),
+    "span": ("ended_at",),
+    "bill_line": ("exported_at",),
+}
+_PLACE = {"file_id", "line"}
+_FATES = ("duplicates", "superseded", "conflicting")
+
+
+@dataclass
+class Loaded:
+    """What became of the inputs of one call: a row per file, and the files that were not loaded."""
+
+    files: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[tuple[str, str]] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
+
+    def frame(self) -> pd.DataFrame:
+        """One row per file with its conservation numbers."""
+        names = ["path", "source", "state", "records", "accepted", "context", *_FATES, "quarantined"]
+        return pd.DataFrame([{name: row[name] for name in names} for row in self.files], columns=names)
+
+
+def load(
+    ledger: Ledger,
+    *inputs: Any,
+    source: str | None = None,
+    mapping: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    column_maps: Iterable[dict[str, Any]] = (),
+    hash_key: bytes | None = None,
+    limits: Limits | None = None,
+) -> Loaded:
+    """Add files and frames to a ledger; what is already there is recognised and not added again.
+
+    Parameters
+    ----------
+    ledger
+        An open ledger.
+    *inputs
+        Files, folders, globs; or frames (pandas, polars, Arrow, a DuckDB relation) with a `mapping`.
+    source
+        Read the inputs as this source instead of recognising them.
+    mapping
+        Column map for generic files and frames: canonical field → column, dotted path, list of
+        alternatives, or `{"path": …, "unit": …}` or `{"const": …}`.
+    options
+        Switches that go with the mapping, such as `input_includes_cache` or `tz`.
+    column_maps
+        Maps of the configuration: `{"match": glob, "mapping": …, "options": …}`, tried by path.
+    hash_key
+        Key for HMAC-SHA256 of tenant and user ids that arrive unhashed; without it they are null.
+    limits
+        What the reader refuses to go beyond.
+
+    Returns
+    -------
+    Loaded
+        A row per file: records = accepted + context + duplicates + superseded + conflicting + quarantined.
+
+    Raises
+    ------
+    SourceError
+        If an input names no file. A file that cannot be read never stops the others.
+    """
+    loader = _Loader(ledger, limits or Limits(), hash_key, list(column_maps))
+    declared = {"mapping": mapping, "options": options or {}}
+    for given in inputs:
+        if isinstance(given, str | os.PathLike):
+            for path, is_named in expand(os.fspath(given)):
+                loader.load_file(path, source, declared, is_named)
+        else:
+            loader.load_frame(given, declared)
+    return loader.loaded
+
+
+def expand(given: str) -> Iterator[tuple[Path, bool]]:
+    """Yield the files a path stands for, in stable order, and whether the file itself was named."""
+    path = Path(given)
+    if path.is_dir():
+        yield from ((found, False) for found in _files_below(path))
+    elif path.exists():
+        yield path, True
+    else:
+        found = sorted(Path(match) for match in glob.glob(given, recursive=True))
+        if not found:
+            raise SourceError.not_found(given)
+        for match in found:
+            yield from ((f, False) for f in _files_below(match)) if match.is_dir() else [(match, False)]
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    root = folder.resolve()
+    for parent, folders, files in os.walk(folder, followlinks=False):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_DATA_FOLDERS)
+        for name in sorted(files):
+            path = Path(parent) / name
+            if name.startswith(".") or not path.resolve().is_relative_to(root):
+                continue
+            if path.exists() and stat.S_ISREG(path.stat().st_mode):
+                yield path
+
+
+class _Loader:
+    """Loads inputs one after the other into one ledger."""
+
+    def __init__(self, ledger: Ledger, limits: Limits, hash_key: bytes | None, maps: list[dict[str, Any]]) -> None:
+        self.ledger, self.limits, self.hash_key, self.maps = ledger, limits, hash_key, maps
+        self.loaded = Loaded()
+
+    def load_file(self, path: Path, name: str | None, declared: dict[str, Any], is_named: bool) -> None:
+        """Load one file, or note why not; nothing here stops the next file."""
+        if not is_named and path.suffix.lower() in _NOT_DATA:
+            self.loaded.passed_over.append(str(path))
+            return
+        try:
+            if declared["mapping"] is None:
+                declared = self._declared_for(path) or declared
+            sample = reading.sniff(path, self.limits)
+            source = self._source_of(sample, name, declared)
+            digest, size = reading.checksum(path)
+            self._load(sample, source, declared, digest, size, reading.read(path, sample.kind, self.limits))
+        except SourceError as error:
+            self.loaded.refused.append((str(path), str(error)))
+
+    def load_frame(self, frame: Any, declared: dict[str, Any]) -> None:
+        """Load a frame through its Arrow stream; its rows are numbered from 1."""
+        table = _as_arrow(frame)
+        sink = hashlib.sha256()
+        for batch in table.combine_chunks().to_batches():
+            sink.update(batch.serialize())
+        sample = Sample("<frame>", "frame", table.slice(0, 25).to_pylist(), table.column_names)
+        source = self._source_of(sample, None, declared)
+        self._load(sample, source, declared, sink.hexdigest(), table.nbytes, reading.read_table(table))
+
+    def _declared_for(self, path: Path) -> dict[str, Any] | None:
+        for entry in self.maps:
+            if path.match(entry["match"]):
+                return {"mapping": entry["mapping"], "options": entry.get("options", {})}
+        return None
+
+    def _source_of(self, sample: Sample, name: str | None, declared: dict[str, Any]) -> Source:
+        if name is not None:
+            return sources.named(name)
+        if declared["mapping"] is not None:
+            return sources.named("generic")
+        found = sources.recognise(sample) if sample.kind != "empty" else sources.named("generic")
+        if found is None:
+            from attribution.sources import generic
+
+            raise SourceError.unknown_format(sample.path, *generic.describe(sample))
+        return found
+
+    def _load(
+        self, sample: Sample, source: Source, declared: dict[str, Any], digest: str, size: int, reads: Iterator[Read]
+    ) -> None:
+        as_text = json.dumps(declared, sort_keys=True, default=str) if declared["mapping"] else ""
+        row: dict[str, Any] = {
+            "sha256": digest,
+            "path": sample.path,
+            "source": source.NAME,
+            "loader_version": source.VERSION,
+            "map_digest": hashlib.sha256(as_text.encode()).hexdigest()[:16] if as_text else None,
+            "bytes": size,
+        }
+        identity = [digest, source.NAME, str(source.VERSION), row["map_digest"] or ""]
+        row["file_id"] = hashlib.sha256("/".join(identity).encode()).hexdigest()[:32]
+        if known := self.ledger.rows(_KNOWN_FILE, {"file_id": row["file_id"]}):
+            names = ("records", "accepted", "context", *_FATES, "quarantined")
+            self.loaded.files.append(row | dict(zip(names, known[0], strict=True)) | {"state": "already loaded"})
+            return
+        with self.ledger.transaction():
+            self._replace_other_readings(digest, row)
+            intake = self._stage(source, declared, reads)
+            self._settle(row, source, intake)
+        self.loaded.files.append(row | {"state": "loaded" if row["is_complete"] else "incomplete"})
+
+    def _replace_other_readings(self, digest: str, row: dict[str, Any]) -> None:
+        """A corrected map or a newer reader replaces what it had made of the same bytes."""
+        other = self.ledger.rows("select file_id from source_file where sha256 = $sha256", {"sha256": digest})
+        for (file_id,) in other:
+            for table in ("observation", "span", "bill_line", "quarantine", "source_file"):
+                self.ledger.run(f'delete from "{table}" where file_id = $file_id', {"file_id": file_id})
+
+    def _stage(self, source: Source, declared: dict[str, Any], reads: Iterator[Read]) -> Intake:
+        for table in KEYS:
+            names = [c for c in schema.table(table).columns if c.name not in ("file_id", "source")]
+            columns = ", ".join(f'"{c.name}" {c.type}' for c in names)
+            self.ledger.run(f"create or replace temp table staged_{table} (record_no bigint, {columns})")
+        options = {**declared["options"], "mapping": declared["mapping"]}
+        intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._flush, options=options)
+        for each in reads:
+            if each.document is None:
+                intake.is_complete &= not each.is_cut
+                intake.set_aside(each.line, each.fault or Unreadable("not_json", "a record"))
+                continue
+            before = intake.records
+            try:
+                source.read(each.document, each.line, intake)
+            except Unreadable as fault:
+                intake.set_aside(each.line, fault)
+            if intake.records == before:
+                intake.pass_over()
+        finish = getattr(source, "finish", None)
+        if finish is not None:
+            finish(intake)
+        self._flush(intake)
+        return intake
+
+    def _flush(self, intake: Intake) -> None:
+        for table, rows in intake.rows.items():
+            if rows:
+                self._insert(table, rows, intake.source)
+                rows.clear()
+
+    def _insert(self, table: str, rows: list[dict[str, Any]], source: str) -> None:
+        types = _arrow_types(table)
+        used = [name for name in set().union(*rows) if name in types or name == "key"]
+        used.sort()
+        frame = pa.table(
+            {name: pa.array([row.get(name) for row in rows], types.get(name, pa.string())) for name in used}
+        )
+        targets = [name for name in used if name != "key"]
+        values = [f'"{name}"' for name in targets]
+        if table == "observation":
+            targets.append("observation_id")
+            values.append("cast(md5($source || '/' || native_id) as uuid)")
+        if table == "bill_line":
+            targets.append("bill_line_id")
+            values.append("cast(md5($source || '/' || key) as uuid)")
+        bound = {"source": source} if table != "span" else None
+        with self.ledger.reading(staged_rows=frame):
+            insert = f"insert into staged_{table} ({column_list(targets)}) select {', '.join(values)} from staged_rows"
+            self.ledger.run(insert, bound)
+
+    def _settle(self, row: dict[str, Any], source: Source, intake: Intake) -> None:
+        """Move staged rows into the ledger: new, identical duplicate, later state, or conflict."""
+        self.ledger.run("create or replace temp table fate (record_no bigint, fate varchar)")
+        is_state = getattr(source, "SUPERSEDES", False)
+        for table in KEYS:
+            if self.ledger.value(f"select count(*) from staged_{table}"):
+                self._settle_table(table, row, is_state)
+        counts = dict(self.ledger.rows(_FATE_COUNTS))
+        row |= {
+            "records": intake.records,
+            "context": intake.context,
+            "quarantined": intake.quarantined,
+            "is_complete": intake.is_complete,
+        }
+        row |= {fate: counts.get(fate, 0) for fate in _FATES}
+        row["accepted"] = row["records"] - row["context"] - row["quarantined"] - sum(row[fate] for fate in _FATES)
+        row["first_at"], row["last_at"] = self.ledger.rows(_TIME_RANGE)[0]
+        self._write_places(row, intake.faults)
+        for table in KEYS:
+            self.ledger.run(f"drop table staged_{table}")
+
+    def _settle_table(self, table: str, row: dict[str, Any], is_state: bool) -> None:
+        """Keep one row per key: the later, then the larger one, whichever file came first."""
+        key = ", ".join(KEYS[table])
+        names = [n for n in schema.table(table).names if n not in ("file_id", "source")]
+        bound = {"file_id": row["file_id"], "source": row["source"]}
+        clash = self.ledger.value(_CLASHES.format(table=table, key=key))
+        if clash:
+            self._resolve_clashes(table, key, row, is_state)
+        self.ledger.run(
+            f'insert into "{table}" ({column_list(names)}, file_id, source) '
+            f"select {column_list(names)}, $file_id, $source from staged_{table}",
+            bound,
+        )
+
+    def _resolve_clashes(self, table: str, key: str, row: dict[str, Any], is_state: bool) -> None:
+        """Rank all rows of a contested key, in the ledger and in the file, and keep the first."""
+        content = [n for n in schema.table(table).names if n not in {*_PLACE, "source"}]
+        parts = {
+            "table": table,
+            "key": key,
+            "columns": column_list(content),
+            "prefer": ", ".join(f"{name} desc nulls last" for name in _PREFER[table]),
+            "same_key": " and ".join(f"other.{k} = clash.{k}" for k in KEYS[table]),
+            "key_text": " || '/' || ".join(f"cast(loser.{k} as varchar)" for k in KEYS[table]),
+        }
+        bound = {"file_id": row["file_id"]}
+        fate = {"fate": "superseded" if is_state else "conflicting"}
+        self.ledger.run(_RANK.format(**parts), bound)
+        self.ledger.run(_LOSERS, fate)
+        if not is_state:
+            self.ledger.run(_NOTE_CONFLICTS.format(**parts))
+        for statement in (_RECOUNT_EARLIER.format(**fate), _DROP_STORED.format(**parts), _DROP_STAGED.format(**parts)):
+            self.ledger.run(statement)
+
+    def _write_places(self, row: dict[str, Any], faults: list[dict[str, Any]]) -> None:
+        names = schema.table("source_file").names
+        placed = [fault | {"file_id": row["file_id"], "path": row["path"]} for fault in faults]
+        for table, rows in (("source_file", [{n: row.get(n) for n in names}]), ("quarantine", placed)):
+            if rows:
+                frame = pa.Table.from_pylist(rows, pa.schema(list(_arrow_types(table).items())))
+                with self.ledger.reading(new_rows=frame):
+                    columns = column_list(frame.column_names)
+                    self.ledger.run(f'insert into "{table}" ({columns}) select {columns} from new_rows')
+
+
+_KNOWN_FILE = (
+    "select records, accepted, context, duplicates, superseded, conflicting, quarantined "
+    "from source_file where file_id = $file_id"
+)
+_FATE_COUNTS = """
+    with worst as (select record_no, min(fate) as fate from fate group by record_no)
+    select fate, count(*) from worst group by fate order by fate
+"""
+_TIME_RANGE = """
+    with moment as (
+        select started_at as at from staged_observation
+        union all select started_at from staged_span
+        union all select period_start from staged_bill_line
+    )
+    select min(at), max(at) from moment
+"""
+_CLASHES = """
+    select (select count(*) - count(distinct ({key})) from staged_{table})
+        + (select count(*) from staged_{table} as staged semi join "{table}" using ({key}))
+"""
+_RANK = """
+    create or replace temp table clash as
+    with contested as (
+        select {key} from (
+            select {key} from staged_{table}
+            union all select {key} from "{table}" semi join staged_{table} using ({key})
+        )
+        group by {key} having count(*) > 1
+    ),
+    side as (
+        select {columns}, record_no, line, $file_id as file_id from staged_{table} semi join contested using ({key})
+        union all
+        select {columns}, null, line, file_id from "{table}" semi join contested using ({key})
+    ),
+    weighed as (select *, md5(cast(row({columns}) as varchar)) as content from side),
+    ranked as (
+        select *, row_number() over (
+            partition by {key} order by {prefer}, content desc, record_no nulls first, file_id
+        ) as place
+        from weighed
+    )
+    select {key}, record_no, line, file_id, place = 1 as is_winner,
+        content = first_value(content) over (partition by {key} order by place) as is_same
+    from ranked
+"""
+_LOSERS = """
+    insert into fate
+    select record_no, case when is_same then 'duplicates' else $fate end
+    from clash where record_no is not null and not is_winner
+"""
+_NOTE_CONFLICTS = """
+    insert into conflict (kind, key, kept_at, other_at)
+    select 'same_id', {key_text}, winner.file_id || ':' || winner.line, loser.file_id || ':' || loser.line
+    from clash as loser join clash as winner using ({key})
+    where winner.is_winner and not loser.is_winner and not loser.is_same
+    order by all
+"""
+_RECOUNT_EARLIER = """
+    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
+    from (
+        select file_id, count(*) as records from clash where record_no is null and not is_winner group by file_id
+    ) as lost
+    where source_file.file_id = lost.file_id
+"""
+_DROP_STORED = """
+    delete from "{table}" as other using clash
+    where {same_key} and clash.record_no is null and not clash.is_winner and other.file_id = clash.file_id
+"""
+_DROP_STAGED = """
+    delete from staged_{table} using clash
+    where staged_{table}.record_no = clash.record_no and not clash.is_winner
+"""
+
+
+def _as_arrow(frame: Any) -> pa.Table:
+    if isinstance(frame, pa.Table):
+        return frame
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    raise SourceError.refused(type(frame).__name__, "it is neither a path nor a frame", "Give a path or a frame.")
+
+
+_ARROW = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DECIMAL(38, 12)": pa.decimal128(38, 12),
+    "VARCHAR[]": pa.list_(pa.string()),
+    "MAP(VARCHAR, DECIMAL(18, 6))": pa.map_(pa.string(), pa.decimal128(18, 6)),
+    "MAP(VARCHAR, VARCHAR)": pa.map_(pa.string(), pa.string()),
+    "STRUCT(trace_id VARCHAR, span_id VARCHAR)[]": pa.list_(
+        pa.struct([("trace_id", pa.string()), ("span_id", pa.string())])
+    ),
+}
+
+
+def _arrow_types(table: str) -> dict[str, pa.DataType]:
+    types = {c.name: _ARROW[c.type] for c in schema.table(table).columns if c.type in _ARROW}
+    if table in KEYS:
+        types["record_no"] = pa.int64()
+    return types
