@@ -1,0 +1,332 @@
+"""Match: observations of one provider call become one cost event, joined by shared ids and never by guess.
+
+The provider's response id is strongest. Observations without one join on the id their exports share (a gateway's
+record, the provider's request id, a span); a span above another span of the same call joins it. Two observations
+with different response ids never merge, and everything without a shared id is a call of its own.
+"""
+
+from __future__ import annotations
+
+from attribution import schema
+from attribution.ancestry import find_nearest_above
+from attribution.ledger import Ledger, column_list
+
+#: Weaker keys, strongest first; each is an id that names one attempt, never a whole operation.
+_WEAK_KEYS = {
+    "provider_request": "provider_request_id",
+    "record": "record_id",
+    "span": "trace_id || '/' || span_id",
+}
+#: Usage is believed in this order.
+_AUTHORITY = "case role when 'provider_log' then 0 when 'gateway_log' then 1 when 'client_span' then 2 else 3 end"
+_USAGE = [
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_5m_tokens",
+    "cache_write_1h_tokens",
+    "reasoning_tokens",
+    "input_audio_tokens",
+    "cache_read_audio_tokens",
+    "output_audio_tokens",
+    "input_image_tokens",
+    "output_image_tokens",
+    "other_usage",
+]
+
+
+def match(ledger: Ledger) -> None:
+    """Write `event` and `event_observation` anew from all observations and spans.
+
+    Every observation ends in exactly one event. The result does not depend on the order in which files came.
+    """
+    with ledger.transaction():
+        _key_by_response(ledger)
+        for _ in range(2):
+            for joined_by, key in _WEAK_KEYS.items():
+                _adopt_by_weak_key(ledger, joined_by, key)
+        _join_spans_above(ledger)
+        _write_event_observations(ledger)
+        _rank(ledger)
+        _write_events(ledger)
+        _note_usage_conflicts(ledger)
+        _note_retold_traces(ledger)
+        for name in ("keyed", "ranked", "candidate", "candidate_above"):
+            ledger.run(f"drop table if exists {name}")
+
+
+def _key_by_response(ledger: Ledger) -> None:
+    """Give every observation its group: the response id, or for now its own id."""
+    ledger.run(
+        """
+        create or replace temp table keyed as
+        select observation_id, response_id, trace_id, span_id, record_id, provider_request_id,
+            case when response_id is not null then 'response:' || response_id
+                 else 'observation:' || cast(observation_id as varchar) end as group_key,
+            case when response_id is not null then 'response_id' else 'itself' end as joined_by
+        from observation
+        """
+    )
+
+
+def _adopt_by_weak_key(ledger: Ledger, joined_by: str, key: str) -> None:
+    """Let observations without a response id join the one group that shares this key.
+
+    A key that leads to two different response ids names no single call, so nothing joins by it.
+    """
+    if not ledger.value(f"select count(*) from keyed where response_id is null and ({key}) is not null"):
+        return
+    ledger.run(
+        f"""
+        create or replace temp table keyed as
+        with named as (select *, {key} as weak_key from keyed),
+        needing as (select distinct weak_key from named where response_id is null and weak_key is not null),
+        leader as (
+            select weak_key, coalesce(
+                    min(group_key) filter (where response_id is not null),
+                    min(group_key) filter (where joined_by <> 'itself'),
+                    $joined_by || ':' || weak_key
+                ) as leader_key
+            from named semi join needing using (weak_key)
+            group by weak_key having count(distinct response_id) <= 1
+        )
+        select named.* exclude (weak_key) replace (
+            coalesce(leader_key, group_key) as group_key,
+            case when leader_key is not null and joined_by = 'itself' then $joined_by else joined_by end as joined_by
+        )
+        from named left join leader on named.response_id is null and leader.weak_key = named.weak_key
+        """,
+        {"joined_by": joined_by},
+    )
+
+
+def _join_spans_above(ledger: Ledger) -> None:
+    """A span of a call above another span of the same call is the same call (formats: OpenTelemetry, section 3).
+
+    It is the same when both say the same usage, or when the upper says the sum of all directly below it.
+    """
+    ledger.run(_CANDIDATES)
+    if not ledger.value("select count(*) from (select trace_id from candidate group by trace_id having count(*) > 1)"):
+        return
+    while True:
+        find_nearest_above(ledger, "candidate", "candidate", "candidate_above")
+        ledger.run(_REPEATS)
+        ledger.run(_LOWEST_REPEATS)
+        if not ledger.value("select count(*) from repeated"):
+            break
+        ledger.run(_JOIN_REPEATS)
+        ledger.run(_CANDIDATES)
+    ledger.run("drop table repeated")
+
+
+#: Spans that say they are a call; one that already joined a call below it is out of the way.
+_CANDIDATES = """
+    create or replace temp table candidate as
+    select keyed.group_key, keyed.trace_id, keyed.span_id, keyed.response_id, observation.input_tokens,
+        observation.output_tokens, coalesce(observation.model, observation.requested_model) as model,
+        observation.requested_model, observation.started_at
+    from keyed join observation using (observation_id)
+    where keyed.span_id is not null and keyed.trace_id is not null and observation.role = 'client_span'
+        and keyed.joined_by <> 'parent_span'
+"""
+
+_REPEATS = """
+    create or replace temp table repeated as
+    with pair as (
+        select upper.group_key as upper_key, lower.group_key as lower_key, min(lower.started_at) as started_at,
+            any_value(upper.input_tokens) as upper_input, any_value(upper.output_tokens) as upper_output,
+            any_value(lower.input_tokens) as lower_input, any_value(lower.output_tokens) as lower_output,
+            bool_or(upper.model is null or lower.model is null or upper.model = lower.model
+                or upper.requested_model = lower.requested_model) as is_same_model
+        from candidate_above
+        join candidate as lower using (trace_id, span_id)
+        join candidate as upper
+            on upper.trace_id = candidate_above.trace_id and upper.span_id = candidate_above.above_span_id
+        where upper.group_key <> lower.group_key and upper.response_id is null and upper.input_tokens is not null
+        group by upper.group_key, lower.group_key
+    ),
+    compared as (
+        select *, is_same_model and upper_input = lower_input
+                and upper_output is not distinct from lower_output as is_equal,
+            count(*) over below > 1 and upper_input = sum(lower_input) over below
+                and upper_output is not distinct from sum(lower_output) over below as is_sum
+        from pair window below as (partition by upper_key)
+    )
+    select upper_key, arg_min(lower_key, (not is_equal, started_at, lower_key)) as lower_key
+    from compared where is_equal or is_sum group by upper_key
+"""
+
+#: From the bottom up, so that a chain of three ends in one call; spans that form a circle join the lowest key.
+_LOWEST_REPEATS = """
+    delete from repeated as pair using repeated as next
+    where pair.lower_key = next.upper_key and not (next.lower_key = pair.upper_key and pair.lower_key < pair.upper_key)
+"""
+
+_JOIN_REPEATS = """
+    create or replace temp table keyed as
+    select keyed.* replace (
+        coalesce(repeated.lower_key, keyed.group_key) as group_key,
+        case when repeated.lower_key is null then keyed.joined_by else 'parent_span' end as joined_by
+    )
+    from keyed left join repeated on keyed.group_key = repeated.upper_key
+"""
+
+
+def _write_event_observations(ledger: Ledger) -> None:
+    ledger.run("delete from event_observation")
+    ledger.run(
+        "insert into event_observation (event_id, observation_id, joined_by) "
+        "select cast(md5(group_key) as uuid), observation_id, joined_by from keyed"
+    )
+
+
+def _rank(ledger: Ledger) -> None:
+    """Order the observations of each event by authority on usage; the first speaks for the call."""
+    ledger.run(
+        f"""
+        create or replace temp table ranked as
+        select event_observation.event_id, observation.*,
+            row_number() over (
+                partition by event_observation.event_id
+                order by not is_metered, joined_by = 'parent_span', {_AUTHORITY}, observation_id
+            ) as rank
+        from event_observation join observation using (observation_id)
+        """
+    )
+
+
+def _write_events(ledger: Ledger) -> None:
+    """Merge field by field: the best observation that knows a field gives it; usage comes whole from one."""
+    declared = schema.table("cost_event").of_step("match").names
+    derived = {"event_id", "request_id", "call_id", "attempt_no", "attempt_role", "observations", "sources"}
+    first = [name for name in declared if name not in derived and name not in _USAGE]
+    singles = {"status": _STATUS, "usage_flags": "arg_min(usage_flags, rank) filter (where len(usage_flags) > 0)"}
+    merged = ", ".join(
+        f'{singles[name]} as "{name}"'
+        if name in singles
+        else f'bool_or("{name}") as "{name}"'
+        if name == "is_metered"
+        else f'arg_min("{name}", rank) as "{name}"'
+        for name in first
+    )
+    usage = ", ".join(f'max("{name}") filter (where rank = 1) as "{name}"' for name in _USAGE[:-1])
+    ledger.run(
+        f"""
+        create or replace table event as
+        with merged as (
+            select event_id, {merged}, {usage},
+                arg_min(other_usage, rank) filter (where rank = 1) as other_usage,
+                arg_min(operation_key, rank) as operation_key,
+                arg_min(parent_span_id, rank) as parent_span_id,
+                count(*) as observations, count(distinct source) as sources
+            from ranked group by event_id
+        ),
+        called as ({_CALLS}),
+        numbered as (
+            select *, row_number() over (
+                partition by call_id order by started_at nulls last, status <> 'error', event_id
+            ) as attempt_no
+            from called
+        ),
+        primary_attempt as (
+            select call_id, coalesce(requested_model, model) as primary_model from numbered where attempt_no = 1
+        ),
+        linked as ({_LINKS})
+        select {column_list(declared)} from (
+            select numbered.*, coalesce(linked.request_id, numbered.trace_id, numbered.call_id) as request_id,
+                case when attempt_no = 1 then 'primary'
+                     when coalesce(requested_model, model) is not distinct from primary_model then 'retry'
+                     else 'fallback' end as attempt_role
+            from numbered join primary_attempt using (call_id) left join linked using (trace_id)
+        )
+        """
+    )
+
+
+#: One failed observation of a call that another saw succeed is a lost answer, not a failed call.
+_STATUS = "case when bool_or(status = 'ok') then 'ok' else arg_min(status, rank) end"
+
+#: What a source says belongs together is one call. Without that, a failed span followed by a sibling that asks the
+#: same model again is a retry; nothing else is assumed.
+_CALLS = """
+    with ordered as (
+        select *, lag(status) over siblings = 'error' and lag(ended_at) over siblings <= started_at
+            and trace_id is not null and parent_span_id is not null as follows_failure
+        from merged
+        window siblings as (
+            partition by trace_id, parent_span_id, coalesce(requested_model, model), operation
+            order by started_at, event_id
+        )
+    ),
+    counted as (
+        select *, sum(case when follows_failure then 0 else 1 end) over (
+            partition by trace_id, parent_span_id, coalesce(requested_model, model), operation
+            order by started_at, event_id rows unbounded preceding
+        ) as nth
+        from ordered
+    )
+    select * exclude (follows_failure, nth), coalesce(
+        'operation:' || operation_key,
+        case when trace_id is not null and parent_span_id is not null
+             then cast(first_value(event_id) over (
+                partition by trace_id, parent_span_id, coalesce(requested_model, model), operation, nth
+                order by started_at, event_id
+             ) as varchar) end,
+        cast(event_id as varchar)
+    ) as call_id
+    from counted
+"""
+
+#: A trace that links to exactly one other trace continues that request; links are followed to their beginning.
+_LINKS = """
+    with recursive link as (
+        select span.trace_id, min(pointer.link.trace_id) as to_trace
+        from span, unnest(span.links) as pointer(link)
+        where pointer.link.trace_id <> span.trace_id
+        group by span.trace_id having count(distinct pointer.link.trace_id) = 1
+    ),
+    walk as (
+        select trace_id, to_trace, 1 as depth from link
+        union all
+        select walk.trace_id, link.to_trace, depth + 1
+        from walk join link on link.trace_id = walk.to_trace
+        where depth < 32 and link.to_trace <> walk.trace_id
+    )
+    select trace_id, arg_max(to_trace, depth) as request_id from walk group by trace_id
+"""
+
+
+def _note_usage_conflicts(ledger: Ledger) -> None:
+    """List the calls on whose usage two sources disagree; the more authoritative one is kept."""
+    ledger.run("delete from conflict where kind = 'usage'")
+    ledger.run(
+        """
+        insert into conflict (kind, key, field, kept, kept_at, other, other_at, event_id)
+        with kept as (select * from ranked where rank = 1),
+        other as (select * from ranked where rank > 1 and is_metered)
+        select 'usage', cast(kept.event_id as varchar), field,
+            cast(case field when 'input_tokens' then kept.input_tokens else kept.output_tokens end as varchar),
+            kept.file_id || ':' || kept.line,
+            cast(case field when 'input_tokens' then other.input_tokens else other.output_tokens end as varchar),
+            other.file_id || ':' || other.line, kept.event_id
+        from kept join other using (event_id), (values ('input_tokens'), ('output_tokens')) as fields(field)
+        where case field when 'input_tokens' then kept.input_tokens <> other.input_tokens
+                         else kept.output_tokens <> other.output_tokens end
+        order by all
+        """
+    )
+
+
+def _note_retold_traces(ledger: Ledger) -> None:
+    """List traces that two documents tell in different ways; they belong into two ledgers."""
+    ledger.run("delete from conflict where kind = 'trace'")
+    ledger.run(
+        """
+        insert into conflict (kind, key, kept_at, other_at)
+        with telling as (
+            select distinct trace_id, file_id, line from observation where source = 'seed' and trace_id is not null
+        )
+        select 'trace', trace_id, min(file_id || ':' || line), max(file_id || ':' || line)
+        from telling group by trace_id having count(*) > 1 order by all
+        """
+    )
