@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 _ROOMS = {
     "Ledger": "ledger",
     "open_ledger": "ledger",
+    "price_events": "pricing",
     "AttributionError": "errors",
     "ConfigurationError": "errors",
     "LedgerError": "errors",
