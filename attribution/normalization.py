@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -96,6 +97,8 @@ _TIERS = {
 }
 #: `auto` says that the provider may choose, not what it chose.
 _NO_TIER = {"", "auto", "none", "not_given", "unspecified"}
+#: The beginning of `litellm:` in base64.
+_WRAPPED_ID = "resp_bGl0ZWxsbT"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _API_KEY = re.compile(r"\b(?:sk|pk|rk)-[\w-]{8,}|\bAKIA[A-Z0-9]{12,}|\bgh[pousr]_\w{20,}|\bAIza[\w-]{20,}")
 _PHONE = re.compile(r"(?<![\w.-])\+?\d{1,3}[ ()-]{1,2}\d{2,4}[ ()-]{1,2}\d{3,}[\d ()-]*(?![\w-])|(?<!\w)\+\d{9,15}(?!\w)")
@@ -109,6 +112,17 @@ def provider(value: str | None) -> str | None:
         return None
     name = value.strip().lower()
     return _PROVIDERS.get(name, name) or None
+
+
+def response_id(value: str | None) -> str | None:
+    """Return the provider's own response id; LiteLLM wraps those of the Responses API in an id of its own."""
+    if value is None or not value.startswith(_WRAPPED_ID):
+        return value
+    try:
+        unwrapped = base64.b64decode(value.removeprefix("resp_"), validate=True).decode("ascii")
+    except ValueError:
+        return value
+    return unwrapped.rpartition(";response_id:")[2] or value
 
 
 def service_tier(value: Any) -> str | None:

@@ -73,6 +73,7 @@ class Read:
 
 
 BLOCK = 4 * 1024 * 1024
+_EMBEDDED = Limits()
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _SECRETS = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+|\b(?:sk|pk|rk|key|ghp|xox[a-z])[-_][\w-]{6,}|\bAKIA[A-Z0-9]{12,}|\+?\d[\d ()-]{7,}\d|eyJ[\w-]{10,}"
@@ -152,6 +153,15 @@ def decode(line: bytes, limits: Limits) -> Document:
     if type(value) is not dict:
         raise Unreadable("not_an_object", "a JSON object", type(value).__name__)
     return value
+
+
+def embedded(text: str, field: str) -> Any:
+    """Decode JSON that stands as text in a cell or attribute, as strictly as a line."""
+    try:
+        return _decode_any(text.encode("utf-8", "surrogatepass"), _EMBEDDED)
+    except Unreadable as fault:
+        fault.field = field
+        raise
 
 
 def _decode_any(line: bytes, limits: Limits) -> Any:
