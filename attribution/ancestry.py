@@ -18,7 +18,8 @@ def find_nearest_above(ledger: Ledger, start: str, wanted: str, into: str) -> No
     start, wanted
         Names of tables with the columns `trace_id` and `span_id`.
     into
-        Name of the temporary table written: `trace_id`, `span_id`, `above_span_id` (only where one was found).
+        Name of the temporary table written: `trace_id`, `span_id`, `above_span_id` and `below_span_id`, the last
+        span before that ancestor on the way up (only where one was found).
     """
     ledger.run(_FIRST.format(start=start, wanted=wanted))
     spans = ledger.value(_LONGEST)
@@ -42,7 +43,7 @@ _FIRST = """
     ),
     target as (select distinct trace_id, span_id from {wanted})
     select one_span.trace_id, one_span.span_id,
-        nullif(one_span.parent_span_id, one_span.span_id) as above_span_id,
+        nullif(one_span.parent_span_id, one_span.span_id) as above_span_id, one_span.span_id as below_span_id,
         target.span_id is not null as is_found
     from one_span
     left join target on target.trace_id = one_span.trace_id and target.span_id = one_span.parent_span_id
@@ -53,6 +54,7 @@ _JUMP = """
     create or replace temp table jump as
     select jump.trace_id, jump.span_id,
         case when jump.is_found then jump.above_span_id else higher.above_span_id end as above_span_id,
+        case when jump.is_found then jump.below_span_id else higher.below_span_id end as below_span_id,
         case when jump.is_found then true else coalesce(higher.is_found, false) end as is_found
     from jump
     left join jump as higher
@@ -61,7 +63,7 @@ _JUMP = """
 
 _RESULT = """
     create or replace temp table {into} as
-    select distinct jump.trace_id, jump.span_id, jump.above_span_id
+    select distinct jump.trace_id, jump.span_id, jump.above_span_id, jump.below_span_id
     from jump semi join {start} as start using (trace_id, span_id)
     where jump.is_found and jump.above_span_id <> jump.span_id
 """

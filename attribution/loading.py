@@ -18,11 +18,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from attribution import reading, schema, sources
+from attribution import reading, rewrites, schema, sources
 from attribution.errors import SourceError
 from attribution.ledger import Ledger, column_list
 from attribution.reading import Limits, Read, Sample, Unreadable
-from attribution.sources import Intake, Source
+from attribution.sources import Intake, Run, Source
 
 #: What a folder may hold beside data; a file given by name is always read.
 _NOT_DATA = {".md", ".txt", ".yaml", ".yml", ".py", ".ipynb", ".html", ".png", ".svg", ".toml", ".lock", ".duckdb", ".wal"}
@@ -35,7 +35,7 @@ _PREFER = {
     "span": ("ended_at",),
     "bill_line": ("exported_at",),
 }
-_PLACE = {"file_id", "line"}
+_PLACE = {"file_id", "line", "record_no"}
 _FATES = ("duplicates", "superseded", "conflicting")
 
 
@@ -195,15 +195,17 @@ class _Loader:
             "map_digest": hashlib.sha256(as_text.encode()).hexdigest()[:16] if as_text else None,
             "bytes": size,
         }
+        run = sources.run_of(source, sample.path, declared["options"])
+        row["exported_at"] = run.exported_at
         identity = [digest, source.NAME, str(source.VERSION), row["map_digest"] or ""]
         row["file_id"] = hashlib.sha256("/".join(identity).encode()).hexdigest()[:32]
-        if known := self.ledger.rows(_KNOWN_FILE, {"file_id": row["file_id"]}):
+        if known := self.ledger.rows(_KNOWN_FILE, {"file_id": row["file_id"], "exported_at": run.exported_at}):
             names = ("records", "accepted", "context", *_FATES, "quarantined")
             self.loaded.files.append(row | dict(zip(names, known[0], strict=True)) | {"state": "already loaded"})
             return
         with self.ledger.transaction():
             self._replace_other_readings(digest, row)
-            intake = self._stage(source, declared, reads)
+            intake = self._stage(source, declared, run, reads)
             self._settle(row, source, intake)
         self.loaded.files.append(row | {"state": "loaded" if row["is_complete"] else "incomplete"})
 
@@ -211,16 +213,16 @@ class _Loader:
         """A corrected map or a newer reader replaces what it had made of the same bytes."""
         other = self.ledger.rows("select file_id from source_file where sha256 = $sha256", {"sha256": digest})
         for (file_id,) in other:
-            for table in ("observation", "span", "bill_line", "quarantine", "source_file"):
+            for table in ("observation", "span", "bill_line", "covered_period", "quarantine", "source_file"):
                 self.ledger.run(f'delete from "{table}" where file_id = $file_id', {"file_id": file_id})
 
-    def _stage(self, source: Source, declared: dict[str, Any], reads: Iterator[Read]) -> Intake:
+    def _stage(self, source: Source, declared: dict[str, Any], run: Run, reads: Iterator[Read]) -> Intake:
         for table in KEYS:
-            names = [c for c in schema.table(table).columns if c.name not in ("file_id", "source")]
+            names = [c for c in schema.table(table).columns if c.name not in ("file_id", "source", "record_no")]
             columns = ", ".join(f'"{c.name}" {c.type}' for c in names)
             self.ledger.run(f"create or replace temp table staged_{table} (record_no bigint, {columns})")
         options = {**declared["options"], "mapping": declared["mapping"]}
-        intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._flush, options=options)
+        intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._flush, options=options, run=run)
         for each in reads:
             if each.document is None:
                 intake.is_complete &= not each.is_cut
@@ -269,9 +271,15 @@ class _Loader:
         """Move staged rows into the ledger: new, identical duplicate, later state, or conflict."""
         self.ledger.run("create or replace temp table fate (record_no bigint, fate varchar)")
         is_state = getattr(source, "SUPERSEDES", False)
+        row["first_at"], row["last_at"] = self.ledger.rows(_TIME_RANGE)[0]
+        if getattr(source, "CELLS_REPEAT", False):
+            rewrites.number_repeats(self.ledger)
+        if intake.run.is_current is False or hasattr(source, "REWRITES"):
+            rewrites.settle_periods(self.ledger, row["source"], row["file_id"], intake.run, intake.periods)
         for table in KEYS:
             if self.ledger.value(f"select count(*) from staged_{table}"):
                 self._settle_table(table, row, is_state)
+        self.ledger.run(_KEEP_PARTLY_NEW)
         counts = dict(self.ledger.rows(_FATE_COUNTS))
         row |= {
             "records": intake.records,
@@ -281,7 +289,6 @@ class _Loader:
         }
         row |= {fate: counts.get(fate, 0) for fate in _FATES}
         row["accepted"] = row["records"] - row["context"] - row["quarantined"] - sum(row[fate] for fate in _FATES)
-        row["first_at"], row["last_at"] = self.ledger.rows(_TIME_RANGE)[0]
         self._write_places(row, intake.faults)
         for table in KEYS:
             self.ledger.run(f"drop table staged_{table}")
@@ -307,8 +314,10 @@ class _Loader:
             "table": table,
             "key": key,
             "columns": column_list(content),
+            "compared": column_list([name for name in content if name != "exported_at"]),
             "prefer": ", ".join(f"{name} desc nulls last" for name in _PREFER[table]),
             "same_key": " and ".join(f"other.{k} = clash.{k}" for k in KEYS[table]),
+            "stored_record": "record_no" if table == "bill_line" else "null",
             "key_text": " || '/' || ".join(f"cast(loser.{k} as varchar)" for k in KEYS[table]),
         }
         bound = {"file_id": row["file_id"]}
@@ -317,7 +326,8 @@ class _Loader:
         self.ledger.run(_LOSERS, fate)
         if not is_state:
             self.ledger.run(_NOTE_CONFLICTS.format(**parts))
-        for statement in (_RECOUNT_EARLIER.format(**fate), _DROP_STORED.format(**parts), _DROP_STAGED.format(**parts)):
+        recount = _RECOUNT_RECORDS if table == "bill_line" else _RECOUNT_EARLIER
+        for statement in (_DROP_STORED.format(**parts), recount.format(**fate), _DROP_STAGED.format(**parts)):
             self.ledger.run(statement)
 
     def _write_places(self, row: dict[str, Any], faults: list[dict[str, Any]]) -> None:
@@ -333,7 +343,9 @@ class _Loader:
 
 _KNOWN_FILE = (
     "select records, accepted, context, duplicates, superseded, conflicting, quarantined "
-    "from source_file where file_id = $file_id"
+    "from source_file where file_id = $file_id "
+    "and (cast($exported_at as bigint) is null "
+    "or coalesce(exported_at >= make_timestamp(cast($exported_at as bigint)), false))"
 )
 _FATE_COUNTS = """
     with worst as (select record_no, min(fate) as fate from fate group by record_no)
@@ -341,11 +353,11 @@ _FATE_COUNTS = """
 """
 _TIME_RANGE = """
     with moment as (
-        select started_at as at from staged_observation
+        select started_at as time from staged_observation
         union all select started_at from staged_span
         union all select period_start from staged_bill_line
     )
-    select min(at), max(at) from moment
+    select min(time), max(time) from moment
 """
 _CLASHES = """
     select (select count(*) - count(distinct ({key})) from staged_{table})
@@ -361,18 +373,19 @@ _RANK = """
         group by {key} having count(*) > 1
     ),
     side as (
-        select {columns}, record_no, line, $file_id as file_id from staged_{table} semi join contested using ({key})
+        select {columns}, record_no, null as stored_record, line, $file_id as file_id
+        from staged_{table} semi join contested using ({key})
         union all
-        select {columns}, null, line, file_id from "{table}" semi join contested using ({key})
+        select {columns}, null, {stored_record}, line, file_id from "{table}" semi join contested using ({key})
     ),
-    weighed as (select *, md5(cast(row({columns}) as varchar)) as content from side),
+    weighed as (select *, md5(cast(row({compared}) as varchar)) as content from side),
     ranked as (
         select *, row_number() over (
             partition by {key} order by {prefer}, content desc, record_no nulls first, file_id
         ) as place
         from weighed
     )
-    select {key}, record_no, line, file_id, place = 1 as is_winner,
+    select {key}, record_no, stored_record, line, file_id, place = 1 as is_winner,
         content = first_value(content) over (partition by {key} order by place) as is_same
     from ranked
 """
@@ -395,13 +408,26 @@ _RECOUNT_EARLIER = """
     ) as lost
     where source_file.file_id = lost.file_id
 """
+#: A record of a bill has several lines; it is lost when none of them is left.
+_RECOUNT_RECORDS = """
+    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
+    from (
+        select clash.file_id, count(distinct stored_record) as records
+        from clash
+        anti join bill_line as kept on kept.file_id = clash.file_id and kept.record_no = clash.stored_record
+        where clash.record_no is null and not is_winner
+        group by clash.file_id
+    ) as lost
+    where source_file.file_id = lost.file_id
+"""
+_KEEP_PARTLY_NEW = "delete from fate where record_no in (select record_no from staged_bill_line)"
 _DROP_STORED = """
     delete from "{table}" as other using clash
     where {same_key} and clash.record_no is null and not clash.is_winner and other.file_id = clash.file_id
 """
 _DROP_STAGED = """
-    delete from staged_{table} using clash
-    where staged_{table}.record_no = clash.record_no and not clash.is_winner
+    delete from staged_{table} as other using clash
+    where {same_key} and other.record_no = clash.record_no and not clash.is_winner
 """
 
 

@@ -19,22 +19,6 @@ _WEAK_KEYS = {
 }
 #: Usage is believed in this order.
 _AUTHORITY = "case role when 'provider_log' then 0 when 'gateway_log' then 1 when 'client_span' then 2 else 3 end"
-_USAGE = [
-    "input_tokens",
-    "output_tokens",
-    "cache_read_tokens",
-    "cache_write_5m_tokens",
-    "cache_write_1h_tokens",
-    "reasoning_tokens",
-    "input_audio_tokens",
-    "cache_read_audio_tokens",
-    "output_audio_tokens",
-    "input_image_tokens",
-    "output_image_tokens",
-    "other_usage",
-]
-
-
 def match(ledger: Ledger) -> None:
     """Write `event` and `event_observation` anew from all observations and spans.
 
@@ -198,8 +182,9 @@ def _rank(ledger: Ledger) -> None:
 def _write_events(ledger: Ledger) -> None:
     """Merge field by field: the best observation that knows a field gives it; usage comes whole from one."""
     declared = schema.table("cost_event").of_step("match").names
+    counts = [name for name in declared if name.endswith("_tokens")]
     derived = {"event_id", "request_id", "call_id", "attempt_no", "attempt_role", "observations", "sources"}
-    first = [name for name in declared if name not in derived and name not in _USAGE]
+    first = [name for name in declared if name not in derived and name not in {*counts, "other_usage"}]
     singles = {"status": _STATUS, "usage_flags": "arg_min(usage_flags, rank) filter (where len(usage_flags) > 0)"}
     merged = ", ".join(
         f'{singles[name]} as "{name}"'
@@ -209,7 +194,7 @@ def _write_events(ledger: Ledger) -> None:
         else f'arg_min("{name}", rank) as "{name}"'
         for name in first
     )
-    usage = ", ".join(f'max("{name}") filter (where rank = 1) as "{name}"' for name in _USAGE[:-1])
+    usage = ", ".join(f'max("{name}") filter (where rank = 1) as "{name}"' for name in counts)
     ledger.run(
         f"""
         create or replace table event as

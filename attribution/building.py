@@ -1,0 +1,117 @@
+"""Build: load → match → resolve owners → price → find lost hops, in one call."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from attribution import configuration, hops, loading, matching, ownership, pricing
+from attribution.ledger import Ledger, open_ledger
+from attribution.loading import Loaded
+from attribution.reading import Limits
+
+
+def build_ledger(
+    *inputs: Any,
+    config: str | os.PathLike[str] | None = None,
+    path: str | os.PathLike[str] = ":memory:",
+    source: str | None = None,
+    mapping: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    limits: Limits | None = None,
+    quiet: bool = False,
+) -> Ledger:
+    """Load files and frames and answer everything that can be computed about each call.
+
+    Parameters
+    ----------
+    *inputs
+        Files, folders, globs, or frames (with a `mapping`).
+    config
+        `attribution.yaml`: registry, ownership rules, aliases, contracts, column maps. Never taken from a data folder.
+    path
+        Where to keep the ledger; in memory when not given.
+    source, mapping, options, limits
+        As for `load`.
+    quiet
+        Do not print the summary.
+
+    Returns
+    -------
+    Ledger
+        With every table filled; `ledger.loaded` tells what became of each file.
+
+    Raises
+    ------
+    SourceError
+        If an input names no file.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.build_ledger("sample_data/traces/article/complete", quiet=True)
+    >>> at.roll_up(ledger, "owner_team")[["owner_team", "calls"]].to_dict("records")
+    [{'owner_team': 'support', 'calls': 2}]
+    """
+    ledger = open_ledger(path)
+    add(ledger, *inputs, config=config, source=source, mapping=mapping, options=options, limits=limits, quiet=quiet)
+    return ledger
+
+
+def add(
+    ledger: Ledger,
+    *inputs: Any,
+    config: str | os.PathLike[str] | None = None,
+    source: str | None = None,
+    mapping: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
+    limits: Limits | None = None,
+    quiet: bool = False,
+) -> Loaded:
+    """Load more into a ledger and run every step anew; adding the same twice changes nothing."""
+    read = configuration.read_configuration(config) if config is not None else None
+    loaded = loading.load(
+        ledger,
+        *inputs,
+        source=source,
+        mapping=mapping,
+        options=options,
+        column_maps=read.column_maps if read else (),
+        hash_key=_hash_key(),
+        limits=limits,
+    )
+    if read is not None:
+        configuration.apply(ledger, read)
+    run_steps(ledger)
+    if not quiet:
+        print(summarize(loaded))  # noqa: T201 - the summary is the point
+    return loaded
+
+
+def run_steps(ledger: Ledger) -> None:
+    """Run the steps after load: each writes its table anew from the step before."""
+    matching.match(ledger)
+    ownership.resolve_owners(ledger)
+    pricing.price_events(ledger)
+    hops.find_lost_hops(ledger)
+
+
+def summarize(loaded: Loaded) -> str:
+    """Say what became of the inputs, in a few lines."""
+    files = loaded.files
+    fresh = [row for row in files if row["state"] != "already loaded"]
+    totals = {
+        name: sum(row[name] for row in fresh)
+        for name in ("records", "accepted", "context", "duplicates", "superseded", "conflicting", "quarantined")
+    }
+    parts = " + ".join(f"{count:,} {name}" for name, count in totals.items() if name != "records" and count)
+    lines = [f"{len(fresh):,} files loaded: {totals['records']:,} records = {parts or '0'}"]
+    if len(files) > len(fresh):
+        lines.append(f"{len(files) - len(fresh):,} files were already loaded")
+    lines += [f"not loaded: {why}" for _, why in loaded.refused]
+    return "\n".join(lines)
+
+
+def _hash_key() -> bytes | None:
+    key = os.environ.get("ATTRIBUTION_HASH_KEY")
+    return key.encode() if key else None

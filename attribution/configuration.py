@@ -1,0 +1,255 @@
+"""Configuration: one reviewed YAML file and the files it names become the reference tables of a ledger.
+
+Nothing is ever taken from a data folder. YAML is read strictly: no tags, no anchors, no duplicate or unknown keys;
+every fault names file and line.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from attribution import schema
+from attribution.errors import ConfigurationError
+from attribution.ledger import Ledger, column_list
+
+#: Section of the file → the reference table it fills.
+SECTIONS = {
+    "teams": "team",
+    "families": "family",
+    "keys": "key",
+    "ownership_rules": "ownership_rule",
+    "aliases": "alias",
+    "contracts": "contract",
+}
+#: Sections that other rooms read as they are.
+FREE_SECTIONS = ("column_maps", "policies", "calendar", "prepaid", "rates", "allocation", "scope", "description")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What a configuration file says: rows for the reference tables, column maps, and policies."""
+
+    path: str
+    rows: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    sections: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def column_maps(self) -> list[dict[str, Any]]:
+        """Column maps of generic files: `match`, `mapping`, `options`."""
+        return list(self.sections.get("column_maps") or [])
+
+
+class _Placed(dict[str, Any]):
+    """A mapping that knows its line, and the line of each key."""
+
+    line: int = 0
+    lines: Mapping[str, int] = {}
+
+
+def read_configuration(path: str | os.PathLike[str]) -> Configuration:
+    """Read one configuration file and the files it names, or raise an error with file and line.
+
+    Parameters
+    ----------
+    path
+        `attribution.yaml`. A section may be a list, or the name of a YAML or CSV file beside it.
+
+    Returns
+    -------
+    Configuration
+        Rows for the reference tables, with the place each came from.
+
+    Raises
+    ------
+    ConfigurationError
+        For anything unknown, misspelt, of the wrong type, or contradictory.
+    """
+    name = os.fspath(path)
+    if not Path(name).is_file():
+        raise ConfigurationError.at(name, None, "there is no such file", "a YAML file")
+    content = _read_yaml(Path(name))
+    if not isinstance(content, _Placed):
+        raise ConfigurationError.at(name, 1, "not a mapping", f"sections such as {', '.join(SECTIONS)}")
+    configuration = Configuration(name)
+    for section, entries in content.items():
+        line = content.lines[section]
+        if section in SECTIONS:
+            table = SECTIONS[section]
+            rows = [_row(table, entry, place) for entry, place in _entries(Path(name), entries, line, section)]
+            configuration.rows[table] = rows
+        elif section in FREE_SECTIONS:
+            configuration.sections[section] = entries
+        else:
+            raise ConfigurationError.unknown_key(name, line, section, [*SECTIONS, *FREE_SECTIONS])
+    _check_overlaps(configuration)
+    return configuration
+
+
+def apply(ledger: Ledger, configuration: Configuration | None) -> None:
+    """Write the reference tables of a ledger anew from a configuration."""
+    rows = configuration.rows if configuration else {}
+    with ledger.transaction():
+        for table in SECTIONS.values():
+            ledger.run(f'delete from "{table}"')
+            _insert(ledger, table, rows.get(table, []))
+        ledger.run("delete from setting")
+        policies = (configuration.sections.get("policies") or {}) if configuration else {}
+        place = configuration.path if configuration else None
+        settings = [{"name": k, "value": _as_text(v), "place": place} for k, v in sorted(policies.items())]
+        _insert(ledger, "setting", settings)
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _insert(ledger: Ledger, table: str, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        return
+    names = schema.table(table).names
+    frame = pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+    with ledger.reading(new_rows=frame):
+        ledger.run(f'insert into "{table}" ({column_list(names)}) select {column_list(names)} from new_rows')
+
+
+def _entries(path: Path, entries: Any, line: int, section: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Yield the entries of a section with their place; a text names another file."""
+    if isinstance(entries, str):
+        other = path.parent / entries
+        if not other.is_file():
+            raise ConfigurationError.at(str(path), line, f"`{section}` names {entries}, which is not there", "a file")
+        if other.suffix.lower() == ".csv":
+            yield from _csv_entries(other)
+            return
+        path, entries, line = other, _read_yaml(other), 1
+        if isinstance(entries, _Placed) and list(entries) == [section]:
+            entries = entries[section]
+    if not isinstance(entries, list):
+        raise ConfigurationError.at(str(path), line, f"`{section}` is not a list", "a list of mappings")
+    for entry in entries:
+        if not isinstance(entry, _Placed):
+            raise ConfigurationError.at(str(path), line, f"{entry!r} in `{section}`", "a mapping")
+        yield entry, f"{path.name}:{entry.line}"
+
+
+def _csv_entries(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
+    with path.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines, strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                raise ConfigurationError.at(str(path), reader.line_num, "a row of another width", "one cell a column")
+            yield {k: v for k, v in row.items() if v != ""}, f"{path.name}:{reader.line_num}"
+
+
+def _row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
+    """Check one entry against the declaration of its table."""
+    declared = schema.table(table)
+    file, _, line = place.rpartition(":")
+    known = [name for name in declared.names if name != "place"]
+    row: dict[str, Any] = {"place": place}
+    for name, value in entry.items():
+        if name not in known:
+            raise ConfigurationError.unknown_key(file, int(line), name, known)
+        row[name] = _value(declared.column(name).type, value, name, file, int(line))
+    for column in declared.columns:
+        if column.is_required and row.get(column.name) is None:
+            raise ConfigurationError.at(file, int(line), f"`{column.name}` is missing", column.meaning)
+    return row
+
+
+def _value(kind: str, value: Any, name: str, file: str, line: int) -> Any:
+    if value is None:
+        return None
+    try:
+        if kind == "VARCHAR" and isinstance(value, str | int | Decimal) and not isinstance(value, bool):
+            return str(value)
+        if kind == "BOOLEAN" and (isinstance(value, bool) or value in ("true", "false")):
+            return value in (True, "true")
+        if kind == "BIGINT" and not isinstance(value, bool):
+            return int(str(value))
+        if kind.startswith("DECIMAL") and not isinstance(value, bool):
+            return Decimal(str(value))
+        if kind == "TIMESTAMP":
+            return _moment(value)
+    except (ValueError, InvalidOperation):
+        pass
+    wanted = {"VARCHAR": "text", "BOOLEAN": "true or false", "BIGINT": "a whole number", "TIMESTAMP": "a date"}
+    raise ConfigurationError.at(file, line, f"`{name}` is {value!r}", wanted.get(kind, "an exact number in quotes"))
+
+
+def _moment(value: Any) -> datetime:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return datetime(value.year, value.month, value.day)
+    moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
+
+
+def _check_overlaps(configuration: Configuration) -> None:
+    """Refuse two entries that say different things about one name at one time."""
+    names = {"key": ("key_id", "provider"), "team": ("team",), "alias": ("kind", "name", "provider")}
+    for table, key in names.items():
+        seen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+        for row in configuration.rows.get(table, []):
+            for other in seen.setdefault(tuple(row.get(k) for k in key), []):
+                if _overlap(row, other):
+                    file, _, line = row["place"].rpartition(":")
+                    what = " ".join(str(row[k]) for k in key if row.get(k))
+                    raise ConfigurationError.at(
+                        file, int(line), f"`{what}` overlaps {other['place']} in time", "one entry at a time"
+                    )
+            seen[tuple(row.get(k) for k in key)].append(row)
+
+
+def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    first, last = datetime(1, 1, 1), datetime(9999, 1, 1)
+    return (one.get("valid_from") or first) < (other.get("valid_to") or last) and (
+        other.get("valid_from") or first
+    ) < (one.get("valid_to") or last)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        text = path.read_text(encoding="utf-8")
+        if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken) for token in yaml.scan(text)):
+            token = next(
+                t for t in yaml.scan(text) if isinstance(t, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken)
+            )
+            raise ConfigurationError.at(
+                str(path), token.start_mark.line + 1, "an anchor, alias or tag", "plain values written out"
+            )
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or str(error)
+        raise ConfigurationError.at(str(path), mark.line + 1 if mark else None, problem, "valid YAML") from None
+    return None if node is None else _construct(node, path)
+
+
+def _construct(node: yaml.Node, path: Path) -> Any:
+    line = node.start_mark.line + 1
+    if isinstance(node, yaml.SequenceNode):
+        return [_construct(child, path) for child in node.value]
+    if isinstance(node, yaml.MappingNode):
+        mapping, lines = _Placed(), dict[str, int]()
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            if key in mapping:
+                raise ConfigurationError.at(str(path), key_node.start_mark.line + 1, f"`{key}` stands twice", "it once")
+            mapping[key] = _construct(value_node, path)
+            lines[key] = key_node.start_mark.line + 1
+        mapping.line, mapping.lines = line, lines
+        return mapping
+    if node.tag.endswith(":float"):
+        return Decimal(str(node.value))  # money and shares stay exact
+    return yaml.SafeLoader("").construct_object(node)

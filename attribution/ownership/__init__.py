@@ -1,0 +1,102 @@
+"""Resolve owners: a ladder of evidence, best first, kept per field; an inferred owner is never a declared one.
+
+`declared` on the call · `matched` on another record of the same call · `exclusive_key` · `inherited` from a span
+above · `linked` through a span link or message id · `trace`, all other owned calls of the request agree · `rule`,
+any other dated map · `none`, with the reason.
+"""
+
+from __future__ import annotations
+
+from attribution import schema
+from attribution.ledger import Ledger, column_list
+from attribution.ownership import carried, recovered
+
+#: The fields whose owner is looked for, with their evidence column; a user handle keeps none of its own.
+FIELDS = {
+    "owner_team": "owner_evidence",
+    "workflow_id": "workflow_evidence",
+    "feature": "feature_evidence",
+    "tenant_id_hash": "tenant_evidence",
+    "user_id_hash": None,
+}
+
+
+def resolve_owners(ledger: Ledger) -> None:
+    """Write `event_owner` anew: every event gets its owner and the rung that gave it, or the reason why not.
+
+    Parameters
+    ----------
+    ledger
+        A ledger whose observations are matched. Keys, rules and aliases of its configuration are used with the
+        dates they are valid for.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.open_ledger()
+    >>> at.resolve_owners(ledger)
+    >>> ledger.sql("select count(*) as events from event_owner")["events"].item()
+    0
+    """
+    with ledger.transaction():
+        carried.collect(ledger, tuple(FIELDS))
+        recovered.prepare(ledger)
+        recovered.by_exclusive_key(ledger)
+        for field in FIELDS:
+            recovered.from_spans_above(ledger, field)
+            recovered.from_links(ledger, field)
+        recovered.mark_crossings(ledger)
+        for field in FIELDS:
+            recovered.from_the_request(ledger, field)
+        recovered.by_rules(ledger)
+        _write(ledger)
+        recovered.clear(ledger)
+
+
+def _write(ledger: Ledger) -> None:
+    """Take what the call carries, else the best rung of what was recovered; state why a call has no owner."""
+    best = ", ".join(
+        f"arg_min(struct_pack(value := value, evidence := evidence, came_from := came_from), (rung, value, came_from)) "
+        f"filter (where field = '{field}') as {field}"
+        for field in FIELDS
+    )
+    picked = ", ".join(_pick(field, evidence) for field, evidence in FIELDS.items())
+    names = schema.table("cost_event").of_step("own").names
+    ledger.run(
+        f"""
+        create or replace table event_owner as
+        with best as (select event_id, {best} from found group by event_id),
+        resolved as (
+            select carried.event_id, {picked}, carried.claimed_team,
+                coalesce(crossing.reason, carried.reason, case
+                    when told.request_id is not null then 'lost_at_hop'
+                    when carried.claimed_team is not null then 'claimed_only'
+                    else 'never_owned' end) as reason_if_none
+            from carried
+            left join best using (event_id)
+            left join crossing using (event_id)
+            left join told on told.request_id = carried.request_id
+        )
+        select {column_list(names)} from (
+            select *, case when owner_team is null then reason_if_none end as owner_reason from resolved
+        )
+        """
+    )
+
+
+def _pick(field: str, evidence: str | None) -> str:
+    is_blocked = "crossing.event_id is not null" if field == "owner_team" else "false"
+    value = f"case when {is_blocked} then null else coalesce(carried.{field}, best.{field}.value) end as {field}"
+    if evidence is None:
+        return value
+    rung = (
+        f"case when {is_blocked} then 'none' when carried.{field} is not null then carried.{field}_evidence "
+        f"else coalesce(best.{field}.evidence, 'none') end as {evidence}"
+    )
+    if field != "owner_team":
+        return f"{value}, {rung}"
+    came_from = (
+        f"case when {is_blocked} then null when carried.{field} is not null then carried.{field}_from "
+        f"else best.{field}.came_from end as owner_from"
+    )
+    return f"{value}, {rung}, {came_from}"
