@@ -1,0 +1,265 @@
+"""What every generation of telemetry calls a thing: attribute key → our slot, best spelling first."""
+
+from __future__ import annotations
+
+import re
+
+#: How a slot's value is checked: text, a whole number, or by whoever reads the slot.
+TEXT, COUNT, ANY = 0, 1, 2
+Known = tuple[str, int, int]
+
+_TEXT = {
+    "operation": ("gen_ai.operation.name", "llm.request.type"),
+    "provider": (
+        "gen_ai.provider.name",
+        "gen_ai.system",
+        "llm.provider",
+        "llm.vendor",
+        "llm.system",
+        "ai.model.provider",
+    ),
+    "requested_model": (
+        "gen_ai.request.model",
+        "llm.request.model",
+        "llm.request.model_name",
+        "ai.model.id",
+    ),
+    "model": (
+        "gen_ai.response.model",
+        "llm.response.model",
+        "llm.response.model_name",
+        "ai.response.model",
+        "llm.model_name",
+        "embedding.model_name",
+        "langfuse.observation.model.name",
+    ),
+    "response_id": ("gen_ai.response.id", "ai.response.id"),
+    "error_type": ("error.type",),
+    "endpoint": ("server.address",),
+    "session_id": (
+        "gen_ai.conversation.id",
+        "session.id",
+        "traceloop.association.properties.session_id",
+        "ai.telemetry.metadata.sessionId",
+        "conversation.id",
+    ),
+    "gateway_call_id": ("litellm.call_id",),
+}
+_COUNT = {
+    "input_tokens": (
+        "gen_ai.usage.input_tokens",
+        "gen_ai.usage.prompt_tokens",
+        "llm.usage.prompt_tokens",
+        "llm.token_count.prompt",
+        "ai.usage.inputTokens",
+        "ai.usage.promptTokens",
+        "ai.usage.tokens",
+    ),
+    "output_tokens": (
+        "gen_ai.usage.output_tokens",
+        "gen_ai.usage.completion_tokens",
+        "llm.usage.completion_tokens",
+        "llm.token_count.completion",
+        "ai.usage.outputTokens",
+        "ai.usage.completionTokens",
+    ),
+    "cache_read_tokens": (
+        "gen_ai.usage.cache_read.input_tokens",
+        "gen_ai.usage.cache_read_input_tokens",
+        "gen_ai.usage.details.cache_read_tokens",
+        "gen_ai.usage.details.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+        "ai.usage.inputTokenDetails.cacheReadTokens",
+        "ai.usage.cachedInputTokens",
+        "gen_ai.usage.prompt_tokens_details.cached_tokens",
+        "llm.usage.cache_read_input_tokens",
+    ),
+    "cache_write_tokens": (
+        "gen_ai.usage.cache_write.input_tokens",
+        "gen_ai.usage.cache_creation.input_tokens",
+        "gen_ai.usage.cache_creation_input_tokens",
+        "gen_ai.usage.cache_write_input_tokens",
+        "gen_ai.usage.details.cache_write_tokens",
+        "gen_ai.usage.details.cache_creation_input_tokens",
+        "llm.token_count.prompt_details.cache_write",
+        "ai.usage.inputTokenDetails.cacheWriteTokens",
+        "llm.usage.cache_creation_input_tokens",
+    ),
+    "cache_write_5m_tokens": ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",),
+    "cache_write_1h_tokens": ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",),
+    "reasoning_tokens": (
+        "gen_ai.usage.reasoning.output_tokens",
+        "gen_ai.usage.reasoning_tokens",
+        "gen_ai.usage.reasoning_output_tokens",
+        "gen_ai.usage.details.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+        "ai.usage.outputTokenDetails.reasoningTokens",
+        "ai.usage.reasoningTokens",
+        "codex.usage.reasoning_output_tokens",
+        "llm.usage.reasoning_tokens",
+    ),
+    "input_audio_tokens": (
+        "gen_ai.usage.audio.input_tokens",
+        "gen_ai.usage.details.input_audio_tokens",
+        "llm.token_count.prompt_details.audio",
+    ),
+    "cache_read_audio_tokens": (
+        "gen_ai.usage.audio.cache_read.input_tokens",
+        "gen_ai.usage.details.cache_audio_read_tokens",
+    ),
+    "output_audio_tokens": (
+        "gen_ai.usage.audio.output_tokens",
+        "gen_ai.usage.details.output_audio_tokens",
+        "llm.token_count.completion_details.audio",
+    ),
+    "input_image_tokens": ("gen_ai.usage.image.input_tokens",),
+    "output_image_tokens": ("gen_ai.usage.image.output_tokens",),
+    "total_tokens": (
+        "gen_ai.usage.total_tokens",
+        "llm.usage.total_tokens",
+        "llm.token_count.total",
+        "ai.usage.totalTokens",
+        "codex.usage.total_tokens",
+    ),
+    "no_cache_tokens": ("ai.usage.inputTokenDetails.noCacheTokens",),
+}
+_ANY = {
+    "is_stream": ("gen_ai.request.stream", "llm.is_streaming", "gen_ai.is_streaming"),
+    "service_tier": (
+        "openai.response.service_tier",
+        "anthropic.response.service_tier",
+        "gen_ai.openai.response.service_tier",
+        # Version 2.1b0 of the Python instrumentation puts the tier that answered here.
+        "gen_ai.openai.request.service_tier",
+        "openai.request.service_tier",
+    ),
+    "source_cost": (
+        "gen_ai.usage.cost",
+        "gen_ai.usage.total_cost",
+        "gen_ai.cost.total_cost",
+        "llm.cost.total",
+        "operation.cost",
+    ),
+    "api_base": ("gen_ai.openai.api_base", "openai.api_base"),
+    # What tells the dialect.
+    "openinference_kind": ("openinference.span.kind",),
+    "traceloop_kind": ("traceloop.span.kind",),
+    "vercel_operation": ("ai.operationId",),
+    "langfuse_type": ("langfuse.observation.type",),
+    "logfire_type": ("logfire.span_type",),
+    "codex_turn": ("codex.turn.token_usage.input_tokens",),
+    "aggregated": ("gen_ai.aggregated_usage.input_tokens",),
+    "codex_model": ("model",),
+    "code_path": ("code.filepath", "code.file.path"),
+    "code_line": ("code.lineno", "code.line.number"),
+    # Usage in a value of its own.
+    "usage_raw": ("gen_ai.usage.raw", "metadata.usage_object"),
+    "usage_details": ("langfuse.observation.usage_details",),
+    "cost_details": ("langfuse.observation.cost_details",),
+    "provider_metadata": ("ai.response.providerMetadata",),
+    "invocation_parameters": ("llm.invocation_parameters", "embedding.invocation_parameters"),
+    "answer": ("output.value",),
+    "hidden_params": ("hidden_params",),
+    "key_hash": ("metadata.user_api_key_hash",),
+    "project_id": ("metadata.user_api_key_project_id",),
+    # Messages.
+    "message_id": ("messaging.message.id", "messaging.message_id"),
+    "messaging_system": ("messaging.system",),
+    "destination": ("messaging.destination.name", "messaging.destination", "messaging.destination_name"),
+    "temporal_run": ("temporalRunID",),
+    "ray_task": ("ray.task_id",),
+    "bullmq_job": ("bullmq.job.id",),
+    "kafka_offset": ("messaging.kafka.message.offset", "messaging.kafka.offset"),
+    "kafka_partition": (
+        "messaging.destination.partition.id",
+        "messaging.kafka.partition",
+        "messaging.kafka.destination.partition",
+    ),
+    "celery": ("celery.action",),
+}
+OWNERS = ("owner_team", "workflow_id", "feature", "tenant_id_hash", "user_id_hash")
+#: Prefixes under which a dialect carries the keys of the contract, best first.
+_OWNER_PREFIXES = (
+    "",
+    "traceloop.association.properties.",
+    "ai.telemetry.metadata.",
+    "langfuse.observation.metadata.",
+    "langfuse.trace.metadata.",
+    "metadata.",
+)
+_OWNER_ALIASES = {
+    "workflow_id": ("gen_ai.workflow.name", "traceloop.workflow.name"),
+    "tenant_id_hash": ("customer_id_hash",),
+    "user_id_hash": ("user.id", "gen_ai.user", "ai.telemetry.metadata.userId", "enduser.id"),
+}
+_OWNER_ANY = {
+    "metadata": ("metadata",),
+    "requester_metadata": ("metadata.requester_metadata",),
+    "spend_logs_metadata": ("metadata.spend_logs_metadata",),
+    "tags": ("tag.tags", "langfuse.trace.tags"),
+    "claimed_team": (
+        "metadata.user_api_key_team_alias",
+        "metadata.user_api_key_team_id",
+        "gateway.team",
+        "team.id",
+        "team.name",
+        "team",
+        "team_id",
+        "department",
+        "cost_center",
+        "cost.center",
+    ),
+}
+_RESOURCE = {
+    "service": ("service.name",),
+    "instance": ("service.instance.id",),
+}
+
+
+class Names(dict[str, Known | None]):
+    """Attribute key → slot; keys are looked at once, and those we do not know are remembered as such."""
+
+    def __missing__(self, key: str) -> Known | None:
+        known = ("near_key", 1, ANY) if type(key) is str and near_key(key) else None
+        if len(self) < 50_000:
+            self[key] = known
+        return known
+
+
+_NEAR = {name.replace("_", "") for name in OWNERS}
+
+
+def near_key(key: str) -> bool:
+    """Tell whether a key differs from one of the contract's in case or joints only: reported, never read."""
+    last = key.rsplit("properties.", 1)[-1].rsplit("metadata.", 1)[-1]
+    return len(last) <= 20 and last not in OWNERS and re.sub(r"[^a-z]", "", last.lower()) in _NEAR
+
+
+def _table(*groups: tuple[dict[str, tuple[str, ...]], int]) -> Names:
+    names = Names()
+    for group, check in groups:
+        for slot, keys in group.items():
+            for rank, key in enumerate(keys):
+                names[key] = (slot, rank, check)
+    return names
+
+
+def _owner_keys() -> dict[str, tuple[str, ...]]:
+    return {
+        owner: tuple(prefix + owner for prefix in _OWNER_PREFIXES)
+        + tuple(
+            prefix + alias if "." not in alias else alias
+            for alias in _OWNER_ALIASES.get(owner, ())
+            for prefix in (_OWNER_PREFIXES if "." not in alias else ("",))
+        )
+        for owner in OWNERS
+    }
+
+
+SPAN = _table((_TEXT, TEXT), (_COUNT, COUNT), (_ANY, ANY), (_owner_keys(), ANY), (_OWNER_ANY, ANY))
+#: Resource and scope attributes: who runs, and what was declared for everything that runs there.
+RESOURCE = _table(
+    (_RESOURCE, ANY),
+    ({owner: (owner,) for owner in OWNERS}, ANY),
+    ({"claimed_team": _OWNER_ANY["claimed_team"][2:]}, ANY),
+)

@@ -1,0 +1,143 @@
+"""OpenTelemetry traces as OTLP JSON, of every GenAI generation and dialect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attribution.reading import Document, Sample, Unreadable, mask
+from attribution.sources import Intake
+from attribution.sources._otlp_names import RESOURCE
+from attribution.sources._otlp_spans import Context, Hop, context_of, gather, links_of, rows_of
+from attribution.sources._otlp_values import hex_id, microseconds
+
+NAME = "otlp"
+VERSION = 1
+GRAIN = "one record is one span"
+GIVES = "trace and parent of every hop, model, tokens, response id, ownership attributes, messages between services"
+NESTING = "input includes cache reads and writes, output includes reasoning; older writers that differ are recognised"
+MONEY = "the emitter's own estimate, where it makes one"
+ZONE = "UTC (nanoseconds since 1970)"
+MISTAKE = "adding up every span with usage counts one call two or three times"
+
+_TOP = {
+    "resourceSpans": "resourceSpans",
+    "resource_spans": "resourceSpans",
+    "batches": "resourceSpans",
+    "resourceLogs": "resourceLogs",
+    "resource_logs": "resourceLogs",
+    "resourceMetrics": "resourceMetrics",
+    "resource_metrics": "resourceMetrics",
+}
+_SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
+_SCOPE = ("scope", "instrumentationLibrary", "instrumentation_library")
+_CAMEL = {
+    "trace_id": "traceId",
+    "span_id": "spanId",
+    "parent_span_id": "parentSpanId",
+    "start_time_unix_nano": "startTimeUnixNano",
+    "end_time_unix_nano": "endTimeUnixNano",
+}
+_ERROR = {2, "STATUS_CODE_ERROR", "ERROR"}
+
+
+def recognise(sample: Sample) -> int:
+    """An OTLP line says so in its only key."""
+    return 95 if any(not _TOP.keys().isdisjoint(document) for document in sample.documents) else 0
+
+
+def read(document: Document, line: int, intake: Intake) -> None:
+    """Take every span; log records and metric points are context."""
+    for key, signal in _TOP.items():
+        for resource in _list(document.get(key), key):
+            if signal == "resourceSpans":
+                _read_resource(_object(resource, key), line, intake)
+            else:
+                intake.pass_over(_count_records(resource))
+
+
+def _read_resource(resource: dict[str, Any], line: int, intake: Intake) -> None:
+    described = resource.get("resource") or {}
+    own = gather(described.get("attributes") or (), RESOURCE)
+    for key in _SCOPES:
+        for group in _list(resource.get(key), key):
+            scope = next((group[name] for name in _SCOPE if group.get(name)), {})
+            scoped = gather(scope.get("attributes") or (), RESOURCE)
+            context = context_of(
+                own.copy(), scoped, scope.get("name") or "", scope.get("version") or "", intake.hash_key
+            )
+            for span in _list(group.get("spans"), "spans"):
+                _read_span(span, context, line, intake)
+
+
+def _read_span(span: dict[str, Any], context: Context, line: int, intake: Intake) -> None:
+    try:
+        row, observation = _rows(span, context, intake)
+    except Unreadable as fault:
+        intake.set_aside(line, fault, intake.records)
+        return
+    intake.accept(line, span=row, observation=observation)
+
+
+def _rows(span: Any, context: Context, intake: Intake) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    if type(span) is not dict:
+        raise Unreadable("not_an_object", "a span", mask(span))
+    if "traceId" not in span:
+        span = {_CAMEL.get(key, key): value for key, value in span.items()}
+    trace_id = hex_id(span.get("traceId"), 32, "traceId")
+    span_id = hex_id(span.get("spanId"), 16, "spanId")
+    if trace_id is None or span_id is None:
+        raise Unreadable(
+            "no_id", "a trace id and a span id that are not zero", None, "traceId" if trace_id is None else "spanId"
+        )
+    status = span.get("status") or {}
+    is_error = status.get("code") in _ERROR
+    kind = span.get("kind")
+    hop = Hop(
+        trace_id,
+        span_id,
+        hex_id(span.get("parentSpanId"), 16, "parentSpanId"),
+        span.get("name") or "",
+        kind.removeprefix("SPAN_KIND_") if type(kind) is str else kind,
+        microseconds(span.get("startTimeUnixNano"), "startTimeUnixNano"),
+        microseconds(span.get("endTimeUnixNano"), "endTimeUnixNano"),
+        is_error,
+        span.get("flags") or 0,
+        links_of(span.get("links")),
+        _exception(span.get("events")) if is_error else None,
+    )
+    return rows_of(hop, gather(span.get("attributes") or ()), context, intake.hash_key)
+
+
+def _exception(events: Any) -> str | None:
+    """Return the type of the last exception event."""
+    for event in reversed(events or ()):
+        if event.get("name") == "exception":
+            for attribute in event.get("attributes") or ():
+                if attribute.get("key") == "exception.type":
+                    value = attribute.get("value") or {}
+                    return value.get("stringValue") or value.get("string_value")
+    return None
+
+
+def _count_records(resource: Any) -> int:
+    """Count log records and metrics, so that files of them are conserved too."""
+    found = 0
+    for key, members in resource.items() if isinstance(resource, dict) else ():
+        if key.lower().replace("_", "") in ("scopelogs", "scopemetrics", "instrumentationlibrarylogs"):
+            for group in members or ():
+                found += sum(len(group.get(name) or ()) for name in ("logRecords", "log_records", "metrics", "logs"))
+    return found
+
+
+def _list(value: Any, field: str) -> list[Any]:
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise Unreadable("not_a_list", f"a list of {field}", mask(value), field)
+    return value
+
+
+def _object(value: Any, field: str) -> dict[str, Any]:
+    if type(value) is not dict:
+        raise Unreadable("not_an_object", f"an object in {field}", mask(value), field)
+    return value
