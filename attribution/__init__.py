@@ -16,6 +16,8 @@ _ROOMS = {
     "Ledger": "ledger",
     "open_ledger": "ledger",
     "price_events": "pricing",
+    "Explanation": "explanations",
+    "explain_change": "explanations",
     "AttributionError": "errors",
     "ConfigurationError": "errors",
     "LedgerError": "errors",

@@ -1,0 +1,227 @@
+"""From calls to counts: the common tables that lead from `cost_event` to the leaves of a change."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from attribution.ledger import column_list
+
+#: What a segment always is; a caller may add columns, never take these away.
+SEGMENT = ("owner_team", "workflow_id", "feature")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, ready for a statement: conditions without values, and the values to bind."""
+
+    cost: str
+    money: str
+    rates: str
+    extra: tuple[str, ...]
+    windows: int
+    only: str
+    slice: str
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def columns(self, prefix: str = "") -> str:
+        """Return the added leaf columns, each after a comma."""
+        return "".join(f", {column_list([name], prefix)}" for name in self.extra)
+
+    def same(self, one: str, other: str) -> str:
+        """Return the null-safe equality of the added leaf columns."""
+        return "".join(f' and {one}."{name}" is not distinct from {other}."{name}"' for name in self.extra)
+
+
+def common_tables(question: Question) -> str:
+    """Return the common tables up to `branch_count`, `request_count` and `meter_count`."""
+    return ",".join((_events(question), _homes(question), _attempts(question), _tallies(question)))
+
+
+def in_window(question: Question) -> str:
+    """Return the condition that a call lies in the later period or in a window of the earlier one."""
+    before = "".join(
+        f" or started_at >= $before_start_{i} and started_at < $before_end_{i}" for i in range(question.windows)
+    )
+    return f"(started_at >= $after_start and started_at < $after_end{before})"
+
+
+def _events(question: Question) -> str:
+    """Priced calls of both periods; versions of a workflow go by their family's name."""
+    return f"""
+    family_name as (
+        select kind, name, min(family) as family from family group by kind, name
+    ),
+    event_named as materialized (
+        select
+            started_at >= $after_start and started_at < $after_end as is_after, event_id, call_id, attempt_no,
+            attempt_role, coalesce(request_id, call_id) as request_id, trace_id is not null as is_request_known,
+            owner_team, coalesce(w.family, workflow_id) as workflow_id, coalesce(f.family, feature) as feature,
+            service, api_key_id, coalesce(operation, 'unknown') as step,
+            concat_ws('/', provider, coalesce(model, 'unknown')) as model,
+            coalesce(service_tier, 'standard') as service_tier, coalesce(list_cost, {question.cost}) as list_cost,
+            {question.cost} as paid, {question.money} as cost,
+            coalesce(cache_hit, false) and {question.cost} = 0 as is_no_call,
+            owner_team is not null and workflow_id is not null and feature is not null as is_whole,
+            {question.slice} as is_in_slice {question.columns("cost_event.")}
+        from cost_event
+        left join family_name w on w.kind = 'workflow' and w.name = workflow_id
+        left join family_name f on f.kind = 'feature' and f.name = feature
+        {question.rates}
+        where {question.cost} is not null and {question.only} and {in_window(question)}
+    )"""
+
+
+def _homes(question: Question) -> str:
+    """Say which segment calls with missing ownership are part of, where other tags settle it.
+
+    A call whose workflow, or else whose service and key, occurs in these periods with exactly one fuller set of
+    team, workflow and feature belongs to that segment's activity. Its cost stays where it is tagged; a move
+    between the two is then better tagging, not more use.
+    """
+    return f"""
+    signature as (
+        select row_number() over (
+            order by owner_team, workflow_id, feature, service, api_key_id, is_request_known, is_in_slice
+            {question.columns()}
+        ) as signature_id, *
+        from (
+            select distinct owner_team, workflow_id, feature, if(is_whole, null, service) as service,
+                if(is_whole, null, api_key_id) as api_key_id, is_request_known, is_in_slice, is_whole
+                {question.columns()}
+            from event_named
+        )
+    ),
+    place as (
+        select row_number() over (order by owner_team, workflow_id, feature) as place_id, *
+        from (
+            select distinct owner_team, workflow_id, feature,
+                (owner_team is not null)::int + (workflow_id is not null)::int + (feature is not null)::int as known
+            from signature
+        )
+    ),
+    caller as (
+        select distinct service, api_key_id, owner_team, workflow_id, feature
+        from event_named
+        where is_whole and (service, api_key_id) in (
+            select (service, api_key_id) from signature where coalesce(service, api_key_id) is not null
+        )
+    ),
+    candidate as (
+        select signature_id, place_id, p.known, 1 as rung
+        from signature s join place p using (workflow_id)
+        where {_fuller()}
+        union all
+        select signature_id, place_id, p.known, 2
+        from signature s
+        join caller c on c.service is not distinct from s.service and c.api_key_id is not distinct from s.api_key_id
+        join place p on (p.owner_team, p.workflow_id, p.feature) = (c.owner_team, c.workflow_id, c.feature)
+        where coalesce(s.service, s.api_key_id) is not null and {_fuller()}
+    ),
+    settled as (
+        select signature_id, rung, min(place_id) as place_id
+        from (select *, known = max(known) over (partition by signature_id, rung) as is_fullest from candidate)
+        where is_fullest
+        group by signature_id, rung
+        having min(place_id) = max(place_id)
+    ),
+    home as (
+        select s.*, dense_rank() over (order by h.place_id, is_request_known{question.columns()}) as segment_id,
+            h.place_id as home_id, own.place_id as place_id
+        from signature s
+        join place own on own.owner_team is not distinct from s.owner_team
+            and own.workflow_id is not distinct from s.workflow_id and own.feature is not distinct from s.feature
+        left join (select signature_id, arg_min(place_id, rung) as place_id from settled group by all) better
+            using (signature_id)
+        join place h on h.place_id = coalesce(better.place_id, own.place_id)
+    )"""
+
+
+def _fuller() -> str:
+    """Return the condition that place `p` says all that signature `s` says, and more."""
+    agrees = " and ".join(f"(s.{name} is null or s.{name} = p.{name})" for name in SEGMENT)
+    says = " + ".join(f"(s.{name} is not null)::int" for name in SEGMENT)
+    return f"not s.is_whole and {agrees} and p.known > {says}"
+
+
+def _attempts(question: Question) -> str:
+    """Attempts with their segment and the model and tier of their call's first attempt in the period."""
+    return f"""
+    seen as materialized (
+        select segment_id, place_id, h.is_in_slice, e.* exclude (
+            owner_team, workflow_id, feature, service, api_key_id, is_whole, is_request_known, is_in_slice
+            {question.columns()}
+        )
+        from event_named e
+        join home h on e.owner_team is not distinct from h.owner_team
+            and e.workflow_id is not distinct from h.workflow_id and e.feature is not distinct from h.feature
+            and if(e.is_whole, null, e.service) is not distinct from h.service
+            and if(e.is_whole, null, e.api_key_id) is not distinct from h.api_key_id
+            and e.is_request_known = h.is_request_known and e.is_in_slice = h.is_in_slice {question.same("e", "h")}
+        where segment_id in (select segment_id from home where is_in_slice)
+    ),
+    repeated_call as (
+        select distinct is_after, segment_id, step, call_id from seen where attempt_no > 1 and not is_no_call
+    ),
+    first_attempt as (
+        select is_after, segment_id, step, call_id, min((attempt_no, event_id)) as first_one,
+            arg_min((model, service_tier), (attempt_no, event_id)) as primary_one
+        from seen semi join repeated_call using (is_after, segment_id, step, call_id)
+        where not is_no_call
+        group by is_after, segment_id, step, call_id
+    ),
+    attempt as (
+        select is_after, segment_id, place_id, is_in_slice, step, event_id, list_cost, paid, cost,
+            coalesce(primary_one[1], model) as model, coalesce(primary_one[2], service_tier) as service_tier,
+            model as attempt_model, service_tier as attempt_tier,
+            case
+                when first_one is null or first_one = (attempt_no, event_id) then 'primary'
+                when attempt_role in ('retry', 'fallback') then attempt_role
+                when model = primary_one[1] then 'retry'
+                else 'fallback'
+            end as role
+        from seen left join first_attempt using (is_after, segment_id, step, call_id)
+        where not is_no_call
+    )"""
+
+
+def _tallies(question: Question) -> str:
+    """Both periods side by side: requests of a segment, attempts of a branch, units and cost of a meter."""
+    branch = "segment_id, place_id, is_in_slice, step, model, service_tier, role, attempt_model, attempt_tier"
+    return f"""
+    request_count as (
+        select segment_id, count(distinct request_id) filter (not is_after) / {question.windows} as requests_0,
+            count(distinct request_id) filter (is_after) as requests_1
+        from seen group by segment_id
+    ),
+    branch_count as (
+        select {branch}, {_both("count(*)", "attempts")}, {_both("sum(cost)", "cost")}
+        from attempt group by all
+    ),
+    metered as (
+        select {branch}, is_after, coalesce(meter, 'fee') as meter, if(coalesce(quantity, 0) = 0, 1, quantity) as units,
+            coalesce(l.list_cost, if(meter is null, attempt.list_cost, 0)) as list_cost,
+            if(attempt.list_cost = 0, paid, {_part("paid")}) as paid,
+            if(attempt.list_cost = 0, cost, {_part("cost")}) as cost
+        from attempt left join line_item l using (event_id)
+        where coalesce(quantity, 0) <> 0 or coalesce(l.list_cost, cost) <> 0
+    ),
+    meter_count as (
+        select {branch}, meter, {_both("sum(units)", "units")}, {_both("sum(list_cost)", "list")},
+            {_both("sum(paid)", "paid")}, {_both("sum(cost)", "cost")}
+        from metered group by all
+    )"""
+
+
+def _both(total: str, name: str) -> str:
+    """Return a total for the earlier and for the later period."""
+    return f"coalesce({total} filter (not is_after), 0) as {name}_0, coalesce({total} filter (is_after), 0) as {name}_1"
+
+
+def _part(amount: str) -> str:
+    """Return a line's part of the call's amount: its own where nothing was taken off, else in proportion to list."""
+    share = f"l.list_cost::double * {amount}::double / attempt.list_cost::double"
+    return (
+        f"case when l.list_cost is null then if(meter is null, {amount}, 0) "
+        f"when {amount} = attempt.list_cost then l.list_cost else cast({share} as decimal(38, 12)) end"
+    )

@@ -1,0 +1,217 @@
+"""explain_change(): the question, the refusals, and the answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from attribution import periods, schema
+from attribution.errors import LedgerError, QuestionError
+from attribution.explanations import rules
+from attribution.explanations.answers import Explanation, explanation_of
+from attribution.explanations.counts import SEGMENT, Question, in_window
+from attribution.explanations.identity import statement
+from attribution.ledger import Ledger
+from attribution.periods import Period
+
+#: Written in place of the earlier period: the nearest earlier stretch of the same weekdays.
+SAME_WEEKDAYS = "same weekdays before"
+
+_MONEY = pa.decimal128(38, 12)
+
+#: What a change may be a change of; unpriced calls are null in it and are left out, counted.
+COSTS = ("contracted_cost", "list_cost", "billed_cost", "effective_cost")
+
+
+def explain_change(
+    ledger: Ledger,
+    before: str | date | Period,
+    after: str | date | Period,
+    where: Mapping[str, Any] | None = None,
+    leaf: Sequence[str] | None = None,
+    *,
+    method: str = "shapley",
+    cost: str = "contracted_cost",
+    rates: pa.Table | pd.DataFrame | None = None,
+) -> Explanation:
+    """Say why cost changed between two periods: an exact sum of drivers, to the pico-dollar.
+
+    Each leaf's cost is a product of counts that people can change (requests, calls per request, model and tier
+    shares, attempts per call, size, cache, price); a driver's effect is its Shapley value, so it depends on no
+    order. What comes with a new model is model mix, whole; a workflow that appears is a new workflow, whole,
+    unless it is a version of a known family. Spend that reached a team only because calls are tagged better is
+    `coverage shift`. Unpriced calls are left out of both periods and counted in `unpriced`.
+
+    Parameters
+    ----------
+    ledger
+        A built ledger.
+    before, after
+        Day, ISO week, month, quarter, year or range (UTC); `before` may be `"same weekdays before"`.
+    where
+        Column of `cost_event` → value, or list of values; None stands for a missing value.
+    leaf
+        Columns that make a segment; the default is team, workflow and feature, to which others may be added.
+    method
+        `shapley`, `pvm` (in turn, price last) or `lmdi` (logarithmic means).
+    cost
+        `contracted_cost`, else at list where no contract applies; or `list_cost`, `billed_cost`, `effective_cost`.
+    rates
+        Columns `day` and `rate` (currency units per USD) to explain the change in another currency.
+
+    Returns
+    -------
+    Explanation
+        `drivers`, `price_parts`, `leaves`, `unpriced` (frames, money in USD or the currency of `rates`),
+        `headline`, `interaction`, and `drill_down(*by)`.
+
+    Raises
+    ------
+    QuestionError
+        For periods that overlap or hold no priced call, and for arguments that have no meaning.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> with at.open_ledger() as ledger:
+    ...     at.explain_change(ledger, "2026-W41", "2026-W42")
+    Traceback (most recent call last):
+    attribution.errors.LedgerError: this ledger has no priced calls in 2026-W41 or 2026-W42. Load exports ...
+    """
+    later = periods.parse(after, "after")
+    is_same_weekdays = isinstance(before, str) and before.strip() == SAME_WEEKDAYS
+    earlier = periods.same_weekdays_before(later) if is_same_weekdays else periods.parse(before, "before")
+    if earlier.start < later.end and later.start < earlier.end:
+        raise QuestionError.bad_argument("before", earlier.label, f"a period that does not overlap {later.label}")
+    return explain_windows(ledger, [earlier], later, where, leaf, method=method, cost=cost, rates=rates)
+
+
+def explain_windows(
+    ledger: Ledger,
+    before: Sequence[Period],
+    after: Period,
+    where: Mapping[str, Any] | None = None,
+    leaf: Sequence[str] | None = None,
+    *,
+    method: str = "shapley",
+    cost: str = "contracted_cost",
+    rates: pa.Table | pd.DataFrame | None = None,
+) -> Explanation:
+    """Explain a period against the mean of several earlier ones, such as the same weekdays of four weeks."""
+    question = _question(before, after, where or {}, leaf, cost, is_converted=rates is not None)
+    text = statement(question, rules.check_method(method))
+    with ledger.reading(**_rate_table(rates), **_lines(ledger)):
+        counts = _calls(ledger, question)
+        _refuse_empty(ledger, counts, before, after)
+        leaves = ledger.arrow(text, question.values)
+    labels = (periods_label(before), after.label)
+    return explanation_of(leaves, counts, labels, dict(where or {}), (*SEGMENT, *question.extra), method, cost)
+
+
+def _question(
+    before: Sequence[Period],
+    after: Period,
+    where: Mapping[str, Any],
+    leaf: Sequence[str] | None,
+    cost: str,
+    *,
+    is_converted: bool,
+) -> Question:
+    if cost not in COSTS:
+        raise QuestionError.bad_argument("cost", cost, f"one of {', '.join(COSTS)}")
+    values: dict[str, Any] = after.values("after_")
+    for i, window in enumerate(before):
+        values |= {f"before_start_{i}": window.start, f"before_end_{i}": window.end}
+    conditions: dict[bool, list[str]] = {True: ["true"], False: ["true"]}
+    for i, name in enumerate(schema.require(where)):
+        conditions[name in SEGMENT].append(_condition(name, i, where[name], values))
+    amount = "coalesce(contracted_cost, list_cost)" if cost == "contracted_cost" else f'"{cost}"'
+    extra = tuple(name for name in schema.require(leaf or ()) if name not in SEGMENT)
+    return Question(
+        cost=amount,
+        money=f"cast({amount} * currency.rate as decimal(38, 12))" if is_converted else amount,
+        rates="join currency on currency.day = started_at::date" if is_converted else "",
+        extra=extra,
+        windows=len(before),
+        only=" and ".join(conditions[False]),
+        slice=" and ".join(conditions[True]),
+        values=values,
+    )
+
+
+def _condition(name: str, place: int, given: Any, values: dict[str, Any]) -> str:
+    wanted = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+    if not wanted:
+        raise QuestionError.bad_argument("where", {name: given}, "at least one value for each column")
+    present = sorted((value for value in wanted if value is not None), key=str)
+    ways = ["false"]
+    if len(present) < len(wanted):
+        ways.append(f'cost_event."{name}" is null')
+    if present:
+        values[f"where_{place}"] = present
+        ways.append(f'coalesce(list_contains($where_{place}, cost_event."{name}"), false)')
+        if name in ("workflow_id", "feature"):
+            ways.append(f"coalesce(list_contains($where_{place}, {name[0]}.family), false)")
+    return f"({' or '.join(ways)})"
+
+
+def _rate_table(rates: pa.Table | pd.DataFrame | None) -> dict[str, pa.Table]:
+    if rates is None:
+        return {}
+    frame = rates if isinstance(rates, pa.Table) else pa.Table.from_pandas(rates, preserve_index=False)
+    if not {"day", "rate"} <= set(frame.column_names):
+        raise QuestionError.bad_argument("rates", frame.column_names, "columns day and rate")
+    kind = pa.schema([("day", pa.date32()), ("rate", pa.decimal128(18, 9))])
+    return {"currency": frame.select(["day", "rate"]).cast(kind)}
+
+
+def _lines(ledger: Ledger) -> dict[str, pa.Table]:
+    """A ledger whose calls came with their cost has no line items: each cost is then one fee."""
+    if "line_item" in ledger.tables():
+        return {}
+    kinds = {"event_id": pa.string(), "meter": pa.string(), "quantity": _MONEY, "list_cost": _MONEY}
+    return {"line_item": pa.table({name: pa.array([], kind) for name, kind in kinds.items()})}
+
+
+def _calls(ledger: Ledger, question: Question) -> pd.DataFrame:
+    """Count the calls of both periods by what is known of their price."""
+    return ledger.frame(
+        f"""
+        with family_name as (select kind, name, min(family) as family from family group by kind, name)
+        select started_at >= $after_start and started_at < $after_end as is_after, price_status,
+            {question.cost} is not null as is_counted, count(*) as calls, sum({question.cost}) as cost,
+            sum(priced_part) as priced_part
+        from cost_event
+        left join family_name w on w.kind = 'workflow' and w.name = workflow_id
+        left join family_name f on f.kind = 'feature' and f.name = feature
+        where {question.only} and {question.slice} and {in_window(question)}
+        group by all order by all
+        """,
+        question.values,
+    )
+
+
+def _refuse_empty(ledger: Ledger, counts: pd.DataFrame, before: Sequence[Period], after: Period) -> None:
+    """Refuse where there is nothing to compare: no call at all, no call in the ledger then, or none priced."""
+    labels = {False: periods_label(before), True: after.label}
+    if not counts["is_counted"].any():
+        many = int(counts["calls"].sum())
+        what = f"priced calls in {labels[False]} or {labels[True]}" + (f", {many} unpriced ones" if many else "")
+        raise LedgerError.empty(what, "Load exports of these days, or see `attribution prices` for what is unpriced.")
+    for is_after, label in labels.items():
+        side = counts[counts["is_after"] == is_after]
+        if len(side) and not side["is_counted"].any():
+            raise LedgerError.empty(f"priced call in {label}", f"All {side['calls'].sum()} calls there are unpriced.")
+    first, last = ledger.rows("select min(started_at), max(started_at) from cost_event")[0]
+    for start, end, label in ((before[0].start, before[-1].end, labels[False]), (after.start, after.end, labels[True])):
+        if end <= first or start > last:
+            raise LedgerError.empty(f"calls in {label}", f"It has calls from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")
+
+
+def periods_label(windows: Sequence[Period]) -> str:
+    """Name one earlier period, or the mean of several."""
+    return windows[0].label if len(windows) == 1 else f"the mean of {len(windows)} earlier weeks' same days"

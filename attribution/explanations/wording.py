@@ -1,0 +1,116 @@
+"""What changed, in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from attribution.rounding import largest_remainder
+
+if TYPE_CHECKING:
+    from attribution.explanations.answers import Explanation
+
+#: An effect is material from this share of the larger period's cost, and never below a cent.
+MATERIAL = Decimal("0.02")
+FLOOR = Decimal("0.01")
+
+#: What a driver is called when it adds cost, and when it saves.
+PHRASES = {
+    "traffic": ("more traffic", "less traffic"),
+    "fan-out": ("more calls per request", "fewer calls per request"),
+    "retries": ("more retries", "fewer retries"),
+    "fallbacks": ("more fallbacks", "fewer fallbacks"),
+    "prompt size": ("longer prompts", "shorter prompts"),
+    "response size": ("longer responses", "shorter responses"),
+    "reasoning": ("more reasoning", "less reasoning"),
+    "cache": ("less from the cache", "more from the cache"),
+    "other usage": ("more other usage", "less other usage"),
+    "workflow mix": ("workflow mix", "workflow mix"),
+    "model mix": ("model mix", "model mix"),
+    "service tier": ("service tier", "service tier"),
+    "unit price": ("higher prices", "lower prices"),
+    "new workflows": ("new workflows", "new workflows"),
+    "retired workflows": ("retired workflows", "retired workflows"),
+    "coverage shift": ("spend that tagging moved here", "spend that tagging moved away"),
+}
+
+
+def subject(where: Mapping[str, Any]) -> str:
+    """Name what the sentence is about: the slice's values, or all spend."""
+    parts = []
+    for name, given in where.items():
+        wanted = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
+        parts.append(" and ".join(f"no {name}" if value is None else str(value) for value in wanted))
+    text = ", ".join(parts) or "spend"
+    return text[:1].upper() + text[1:]
+
+
+def headline(about: str, labels: tuple[str, str], costs: Mapping[str, Decimal], drivers: pd.DataFrame) -> str:
+    """Say by how much cost changed, and which material drivers did it; both sides before the net."""
+    change, before = costs["change"], costs["cost_before"]
+    if change == 0 and not (drivers["effect"] != 0).any():
+        return f"{about} did not change: {dollars(before)} in {labels[0]} and in {labels[1]}."
+    verb = "rose" if change > 0 else "fell" if change < 0 else "stayed the same"
+    size = f" ({dollars(abs(change))})" if change else ""
+    if before > 0 and change:
+        size = f" {percent(abs(change) / before)}{size}"
+    found = drivers[drivers["is_material"]]
+    rows = sorted(
+        zip(found["driver"], found["effect"], found["mostly_in"], strict=True), key=lambda r: (-abs(r[1]), r[0])
+    )
+    if not rows:
+        return f"{about} {verb}{size}: no single driver is material."
+    if change and all((effect > 0) == (change > 0) for _, effect, _ in rows):
+        return (
+            f"{about} {verb}{size}: " + _listed([f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows]) + "."
+        )
+    up = [f"{_named(d, e, w)} ({dollars(e)})" for d, e, w in rows if e > 0]
+    down = [f"{_named(d, e, w)} ({dollars(-e)})" for d, e, w in rows if e < 0]
+    sides = [f"{_listed(up)} added"] * bool(up) + [f"{_listed(down)} saved"] * bool(down)
+    return f"{about} {verb}{size}: {'; '.join(sides)}."
+
+
+def footnote(explained: Explanation) -> str:
+    """State what the answer rests on: cost, leaf, method, interaction, and what was left out."""
+    said = [f"{explained.cost} by {', '.join(explained.leaf)}; method {explained.method}"]
+    if explained.interaction is not None and abs(explained.interaction) >= 0.1:
+        said.append(f"{percent(Decimal(str(explained.interaction)))} of the change is drivers acting together")
+    calls = int(explained.unpriced["calls"].sum()) if len(explained.unpriced) else 0
+    if calls:
+        said.append(f"{calls:,} unpriced calls are left out")
+    return "; ".join(said) + "."
+
+
+def cents(effects: Sequence[Decimal], total: Decimal) -> list[str]:
+    """Show effects in cents that add up to the total in cents."""
+    return [f"{amount:,.2f}" for amount in largest_remainder(effects, total=total)]
+
+
+def dollars(amount: Decimal) -> str:
+    """Show an amount: whole dollars from a hundred on, cents below, two figures below a cent."""
+    sign = "-" if amount < 0 else ""
+    size = abs(amount)
+    if size >= 100:
+        return f"{sign}${size.quantize(Decimal(1), ROUND_HALF_EVEN):,}"
+    if size >= Decimal("0.01") or size == 0:
+        return f"{sign}${size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
+    return f"{sign}${size.quantize(Decimal(1).scaleb(size.adjusted() - 1), ROUND_HALF_EVEN):f}"
+
+
+def percent(share: Decimal) -> str:
+    """Show a share in whole percent, in tenths below one."""
+    size = share * 100
+    unit = Decimal(1) if abs(size) >= 1 or size == 0 else Decimal("0.1")
+    return f"{size.quantize(unit, ROUND_HALF_EVEN):,} %"
+
+
+def _named(driver: str, effect: Decimal, place: str | None) -> str:
+    phrase = PHRASES[driver][effect < 0]
+    return f"{phrase} in {place}" if isinstance(place, str) else phrase
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(parts)
