@@ -182,6 +182,9 @@ def _read_answer(found: Found) -> None:
         found["response_id"] = own
 
 
+_REQUEST_HEADERS = ("llm_provider-x-request-id", "llm_provider-request-id", "x-request-id", "request-id")
+
+
 def _describe_gateway_call(found: Found, scope: str) -> None:
     """LiteLLM names the operation, not the attempt; on a failure it repeats that as the response id."""
     operation = found["gateway_call_id"]
@@ -196,10 +199,6 @@ def _describe_gateway_call(found: Found, scope: str) -> None:
         found["role"] = "gateway_log"
     hidden = mapping(found.pop("hidden_params", None))
     headers = mapping(hidden.get("additional_headers"))
-    request = (
-        headers.get("llm_provider-x-request-id")
-        or headers.get("llm_provider-request-id")
-        or headers.get("x-request-id")
-    )
+    request = next((headers[name] for name in _REQUEST_HEADERS if headers.get(name)), None)
     if type(request) is str:
         found["provider_request_id"] = request[:200]

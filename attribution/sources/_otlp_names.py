@@ -210,7 +210,8 @@ _OWNER_ANY = {
         "cost.center",
     ),
 }
-_RESOURCE = {
+_CONTRACT: dict[str, tuple[str, ...]] = {owner: (owner,) for owner in OWNERS}
+_RESOURCE: dict[str, tuple[str, ...]] = {
     "service": ("service.name",),
     "instance": ("service.instance.id",),
 }
@@ -260,6 +261,6 @@ SPAN = _table((_TEXT, TEXT), (_COUNT, COUNT), (_ANY, ANY), (_owner_keys(), ANY),
 #: Resource and scope attributes: who runs, and what was declared for everything that runs there.
 RESOURCE = _table(
     (_RESOURCE, ANY),
-    ({owner: (owner,) for owner in OWNERS}, ANY),
+    (_CONTRACT, ANY),
     ({"claimed_team": _OWNER_ANY["claimed_team"][2:]}, ANY),
 )

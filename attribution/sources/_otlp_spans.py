@@ -9,10 +9,10 @@ from typing import Any
 from attribution.normalization import COUNT_LIMIT, TEXT_LIMIT, count
 from attribution.reading import Unreadable, mask
 from attribution.sources._otlp_calls import describe_call, operation_of
-from attribution.sources._otlp_names import COUNT, OWNERS, RESOURCE, SPAN, TEXT, Names
+from attribution.sources._otlp_names import COUNT, OWNERS, SPAN, Names
 from attribution.sources._otlp_owners import read_owners
 from attribution.sources._otlp_usage import read_cost, read_usage
-from attribution.sources._otlp_values import hex_id, microseconds, pairs, unwrap, whole
+from attribution.sources._otlp_values import hex_id, pairs, unwrap, whole
 
 Found = dict[str, Any]
 _RANK = itemgetter(0)
@@ -263,7 +263,8 @@ def links_of(links: Any) -> list[dict[str, str]] | None:
     for link in links:
         if type(link) is not dict:
             raise Unreadable("not_an_object", "a link", mask(link), "links")
-        at = link.get("context") if isinstance(link.get("context"), dict) else link
+        inner = link.get("context")
+        at = inner if type(inner) is dict else link
         trace = hex_id(at.get("traceId") or at.get("trace_id"), 32, "links.traceId")
         span = hex_id(at.get("spanId") or at.get("span_id"), 16, "links.spanId")
         if trace and span:

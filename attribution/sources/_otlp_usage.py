@@ -99,9 +99,8 @@ def _read_odd(found: Found, flags: list[str]) -> str | None:
         why = _take(found, langfuse_usage(buckets, flags))
     if raw := mapping(found.pop("usage_raw", None)):
         counts = provider_usage(raw)
-        is_own = counts.pop("is_exclusive", False) and found.get(
-            "input_tokens", counts.get("input_tokens")
-        ) == counts.get("input_tokens")
+        own = counts["input_tokens"]
+        is_own = counts.pop("is_exclusive") and found.get("input_tokens", own) == own
         # The span's own totals stand; the provider's details complete them.
         _take(found, counts)
         why = why or ("the provider's own counts" if is_own else None)
@@ -115,7 +114,7 @@ def _read_odd(found: Found, flags: list[str]) -> str | None:
 
 
 def _take(found: Found, counts: Found) -> str | None:
-    why = counts.pop("why", None)
+    why: str | None = counts.pop("why", None)
     for slot, counted in counts.items():
         if counted is not None:
             found.setdefault(slot, counted)

@@ -60,7 +60,7 @@ def _read_resource(resource: dict[str, Any], line: int, intake: Intake) -> None:
     own = gather(described.get("attributes") or (), RESOURCE)
     for key in _SCOPES:
         for group in _list(resource.get(key), key):
-            scope = next((group[name] for name in _SCOPE if group.get(name)), {})
+            scope: dict[str, Any] = next((group[name] for name in _SCOPE if group.get(name)), {})
             scoped = gather(scope.get("attributes") or (), RESOURCE)
             context = context_of(
                 own.copy(), scoped, scope.get("name") or "", scope.get("version") or "", intake.hash_key
