@@ -24,6 +24,7 @@ STORED = (
     "observation",
     "span",
     "bill_line",
+    "covered_period",
     "event_observation",
     "conflict",
     "lost_hop",

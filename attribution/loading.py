@@ -223,6 +223,9 @@ class _Loader:
             self.ledger.run(f"create or replace temp table staged_{table} (record_no bigint, {columns})")
         options = {**declared["options"], "mapping": declared["mapping"]}
         intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._flush, options=options, run=run)
+        prepare = getattr(source, "prepare", None)
+        if prepare is not None:
+            prepare(sample, intake)
         for each in reads:
             if each.document is None:
                 intake.is_complete &= not each.is_cut

@@ -7,16 +7,23 @@ A source module has a first docstring line that is its README row, and
 - `recognise(sample) -> int`: 0 (not mine) to 100 (nobody else's);
 - `read(document, line, intake)`: hands every record of a document to the intake;
 - optionally `SUPERSEDES = True`: the same id with other content is a later state, not a conflict.
+
+A source of bills adds
+
+- `REWRITES`: whether a newer export replaces the period of an older one, in words;
+- optionally `CELLS_REPEAT = True`: lines of one file with equal keys are different lines, told apart by content;
+- optionally `run_of(path, options) -> Run`: the export run a file belongs to, from its manifest or its name.
 """
 
 from __future__ import annotations
 
 import hashlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from attribution import normalization
@@ -26,6 +33,18 @@ from attribution.reading import Document, Sample, Unreadable, mask
 Row = dict[str, Any]
 Flush = Callable[["Intake"], None]
 FLUSH_ROWS = 20_000
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a provider's export: what is exported, when it ran, which part of it a file is."""
+
+    export: str | None = None
+    exported_at: int | None = None
+    part: str | None = None
+    is_current: bool = True
+    kind: str | None = None
+    grouping: str | None = None
 
 
 class Source(Protocol):
@@ -62,22 +81,40 @@ class Intake:
     is_complete: bool = True
     seen: dict[bytes, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    run: Run = Run()
+    periods: set[str] = field(default_factory=set)
     _held: int = 0
 
     def accept(
-        self, line: int, *, observation: Row | None = None, span: Row | None = None, bill_line: Row | None = None
+        self,
+        line: int,
+        *,
+        observation: Row | None = None,
+        span: Row | None = None,
+        bill_line: Row | None = None,
+        bill_lines: Sequence[Row] = (),
     ) -> None:
-        """Take one record; it may be an observation and a span at once."""
+        """Take one record; it may be an observation and a span at once, or several lines of a bill."""
         for table, row in (("observation", observation), ("span", span), ("bill_line", bill_line)):
             if row is not None:
                 row["line"] = line
                 row["record_no"] = self.records
                 self.rows[table].append(row)
                 self._held += 1
+        for row in bill_lines:
+            row["line"] = line
+            row["record_no"] = self.records
+            self.rows["bill_line"].append(row)
+            self._held += 1
         self.records += 1
         if self._held >= FLUSH_ROWS and self.flush is not None:
             self.flush(self)
             self._held = 0
+
+    def cover(self, period: str) -> str:
+        """Note that the file tells all of a period, though it may have no line for it; return the period."""
+        self.periods.add(period)
+        return period
 
     def pass_over(self, records: int = 1) -> None:
         """Count records that carry no usage and no hop."""
@@ -112,6 +149,12 @@ class Intake:
     def handle(self, value: Any, name: str, flags: list[str]) -> str | None:
         """Return a tenant or user handle that is safe to store, or null with a flag that says why."""
         return normalization.handle(value, name, flags, self.hash_key)
+
+
+def run_of(source: Source, path: str, options: dict[str, Any]) -> Run:
+    """Return the export run of a file, where the source can tell."""
+    tell = cast(Callable[[Path, dict[str, Any]], Run] | None, getattr(source, "run_of", None))
+    return Run() if tell is None else tell(Path(path), options)
 
 
 @cache
