@@ -106,6 +106,17 @@ class QuestionError(AttributionError):
         """Say what the argument was and what it may be."""
         return cls(f"`{name}` was {given!r}; expected {expected}.")
 
+    @classmethod
+    def unknown_fault(cls, given: str, known: Iterable[str]) -> QuestionError:
+        """A fault of the sample company that does not exist was asked for."""
+        names = list(known)
+        return cls(f"`{given}` is not a fault of the sample company.{_hint(given, names)} It has: {', '.join(names)}.")
+
+    @classmethod
+    def folder_not_empty(cls, path: str) -> QuestionError:
+        """A sample is written into a new or empty folder only."""
+        return cls(f"{path} is not an empty folder; nothing was written. Name a new folder, or empty this one.")
+
 
 def _hint(given: str, known: list[str]) -> str:
     near = difflib.get_close_matches(given, known, n=1, cutoff=0.6)

@@ -1,0 +1,132 @@
+"""Steering: the month's bill, the day on which Support owns 62 % of GPT spend, the week that jumps 37 %."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from attribution.samples.company import PICO, Array, Company
+from attribution.samples.faults import Tally
+from attribution.samples.rhythm import Part, day_weight, days_of
+from attribution.samples.traffic import (
+    GPT_DAY,
+    JUMP_BEFORE,
+    JUMP_WEEK,
+    OK,
+    Calls,
+    generate,
+    is_guard,
+    is_in_week,
+    scale,
+)
+
+#: The article's month [USD]; a smaller company has a tenth, a hundredth … of it, with dearer calls.
+MONTH_USD = 22_000
+DEAREST_CALL_USD = 0.17
+JUMP = (137, 100)
+GPT_SHARE = (62, 100)
+
+
+@dataclass
+class Steering:
+    """What the generator remembers from part to part."""
+
+    month_usd: float
+    month_calls: float
+    dearness: float
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    spent: dict[str, float] = field(default_factory=dict)
+    calls: dict[str, int] = field(default_factory=dict)
+    before: dict[int, int] = field(default_factory=dict)
+    after: int = 0
+    week_done: dict[int, float] = field(default_factory=dict)
+    gpt: list[int] = field(default_factory=lambda: [0, 0])
+
+    def tally(self, month: str) -> Tally:
+        """Return the running totals of one month."""
+        return self.tallies.setdefault(month, Tally())
+
+
+def begin(calls: int, months: int, parts: list[Part], company: Company, seed: int, faults: Set[str]) -> Steering:
+    """Choose the month's bill and how dear a call must be for it, from a trial part."""
+    days = days_of(months)
+    october = sum(day_weight(d) for d in days if d.month == 10) / sum(day_weight(d) for d in days)
+    month_calls = calls * october
+    usd = float(MONTH_USD)
+    while usd / month_calls > DEAREST_CALL_USD:
+        usd /= 10
+    trial = Part(2**31, parts[-1].day.replace(day=7), 20_000, 20_000)
+    dearness = 1.0
+    for _ in range(6):
+        sample = generate(trial, company, seed, dearness, faults)
+        dearness *= usd / month_calls / (float(sample["cost"].sum()) / PICO / trial.calls)
+    return Steering(usd, month_calls, dearness)
+
+
+def next_dearness(steering: Steering, part: Part) -> float:
+    """Correct the size of calls so that the month ends near its bill; other months follow their calls."""
+    spent = steering.spent.get(part.month, 0.0)
+    done = steering.calls.get(part.month, 0)
+    usual = steering.month_usd / steering.month_calls
+    ahead = max(steering.month_calls * 0.12, 60.0)
+    wanted = (usual * (done + ahead) - spent) / ahead
+    return steering.dearness * min(max(wanted / usual, 0.6), 1.6)
+
+
+def tell_stories(calls: Calls, part: Part, company: Company, steering: Steering, faults: Set[str]) -> None:
+    """Scale the calls of the story days so that the article's ratios hold, then remember what was spent."""
+    support = company.team_of_workflow()[calls["workflow"]] == company.team_names.index("support")
+    support &= ~(is_guard(calls, company) & ("cross_team_agent" in faults))
+    if part.day == GPT_DAY:
+        _own_gpt(calls, support, company, steering)
+    if is_in_week(part.day, JUMP_BEFORE):
+        weekday = part.day.weekday()
+        steering.before[weekday] = steering.before.get(weekday, 0) + int(calls["cost"][support].sum())
+    if is_in_week(part.day, JUMP_WEEK) and steering.before:
+        _jump(calls, support, part, company, steering)
+    month = part.month
+    steering.spent[month] = steering.spent.get(month, 0.0) + float(calls["cost"].sum()) / PICO
+    steering.calls[month] = steering.calls.get(month, 0) + len(calls["cost"])
+
+
+def is_gpt(calls: Calls, company: Company) -> Array:
+    """Say which calls are GPT spend: OpenAI's own, on the key that Platform holds."""
+    gpt = np.array([d.provider == "openai" and d.model.startswith("gpt") for d in company.deployments])
+    direct = np.array([w.dialect == "direct" for w in company.workflows])
+    chosen: Array = gpt[calls["deployment"]] & ~direct[calls["workflow"]]
+    return chosen
+
+
+def _own_gpt(calls: Calls, support: Array, company: Company, steering: Steering) -> None:
+    """Scale Support's GPT calls until it owns its share of the day so far."""
+    gpt = is_gpt(calls, company)
+    others = steering.gpt[1] + int(calls["cost"][gpt & ~support].sum())
+    wanted = others * GPT_SHARE[0] / (GPT_SHARE[1] - GPT_SHARE[0])
+    for _ in range(6):
+        now = steering.gpt[0] + int(calls["cost"][gpt & support].sum())
+        own = now - steering.gpt[0]
+        if own == 0 or abs(now - wanted) < wanted * 1e-5:
+            break
+        scale(calls, gpt & support, max((wanted - steering.gpt[0]) / own, 0.05), company)
+    steering.gpt[0] += int(calls["cost"][gpt & support].sum())
+    steering.gpt[1] = others
+
+
+def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: Steering) -> None:
+    """Scale Support's calls so that the week so far is 37 % above the week before, day by day."""
+    weekday = part.day.weekday()
+    whole = sum(steering.before.get(n, 0) for n in range(weekday))
+    share = part.calls / part.day_calls
+    today = steering.before.get(weekday, 0)
+    done = steering.week_done[weekday] = steering.week_done.get(weekday, 0.0) + share
+    wanted = (whole + today * min(done, 1.0)) * JUMP[0] / JUMP[1]
+    movable = support & (calls["status"] == OK)
+    for _ in range(6):
+        own = int(calls["cost"][movable].sum())
+        fixed = steering.after + int(calls["cost"][support & ~movable].sum())
+        if own == 0 or abs(fixed + own - wanted) < wanted * 1e-5:
+            break
+        scale(calls, movable, min(max((wanted - fixed) / own, 0.3), 3.0), company)
+    steering.after += int(calls["cost"][support].sum())

@@ -1,0 +1,216 @@
+"""A part of a day as plain Python lists: names, handles and ids, ready for the writers."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import numpy as np
+
+from attribution.samples.company import Array, Company
+from attribution.samples.faults import EVIDENCE, HOPS, SIGNATURES
+from attribution.samples.ids import Ids
+from attribution.samples.rhythm import Part
+from attribution.samples.traffic import FALLBACK, OK, RENAMED, Calls, is_guard
+
+KEY_MOVED = date(2026, 9, 15)
+#: Exports a call can be seen in.
+EXPORTS = ("otlp", "spend_logs", "standard_logging", "langfuse", "bedrock", "direct")
+PERSON = "dana.fox@acme.example"
+#: Where each operation has a trace of its own, or the worker has one for the whole job.
+_OWN_TRACE = ("h1", "h5", "h9")
+_SECOND_TRACE = ("h2", "h3", "h4")
+
+
+@dataclass
+class Page:
+    """Columns of one part; `calls` has the numbers, the lists beside it have the words."""
+
+    part: Part
+    calls: Calls
+    lists: dict[str, list[Any]]
+    first: int
+    first_request: int
+
+    def __getitem__(self, name: str) -> list[Any]:
+        if name not in self.lists:
+            self.lists[name] = self.calls[name].tolist()
+        return self.lists[name]
+
+    def __len__(self) -> int:
+        return len(self.calls["step"])
+
+
+def render(
+    part: Part, calls: Calls, company: Company, seed: int, faults: Set[str], first: int, first_request: int
+) -> Page:
+    """Give every call its names and ids."""
+    page = Page(part, calls, {}, first, first_request)
+    _see(calls, company, part, faults)
+    _ids(page, company, Ids(seed, part.number))
+    _handles(page)
+    _names(page, company, faults)
+    return page
+
+
+def _see(calls: Calls, company: Company, part: Part, faults: Set[str]) -> None:
+    """Decide which exports see each call."""
+    dialect = np.array([w.dialect for w in company.workflows])[calls["workflow"]]
+    embeds = np.array([s["operation"] == "embeddings" for s in company.steps])[calls["step"]]
+    hop, done = calls["hop"], calls["status"] == OK
+    spans = np.isin(dialect, ("genai", "openllmetry")) & done & ~embeds & (hop != SIGNATURES.index("sampled"))
+    past_gateway = (dialect == "direct") | (hop == SIGNATURES.index("no_usage")) | calls["unlogged"]
+    log = np.array([d.gateway_log for d in company.deployments])[calls["deployment"]]
+    twice = (calls["workflow"] == company.workflow("refund-agent")) & ("three_sources" in faults)
+    calls["in_otlp"] = spans
+    calls["in_spend_logs"] = ~past_gateway & ((log == "spend_logs") | (twice & done))
+    calls["in_standard_logging"] = ~past_gateway & ((log == "standard_logging") | twice)
+    calls["in_langfuse"] = (dialect == "langfuse") & ~embeds
+    on_aws = np.array([d.provider == "aws" for d in company.deployments])[calls["deployment"]]
+    calls["in_bedrock"] = on_aws
+    calls["in_direct"] = (dialect == "direct") & done
+    day_over = (calls["started"] // 3_600_000) % 24 >= 18
+    is_last = (part.day.month != date.fromordinal(part.day.toordinal() + 1).month) and "late_events" in faults
+    calls["late"] = calls["in_spend_logs"] & day_over & is_last
+
+
+def _ids(page: Page, company: Company, ids: Ids) -> None:
+    calls = page.calls
+    requests, count = len(calls["r_workflow"]), len(page)
+    operations = int(calls["operation"][-1]) + 1
+    request, operation = page["request"], page["operation"]
+    lists = page.lists
+    lists["r_trace"], lists["r_second_trace"] = ids.hexes(requests, 32), ids.hexes(requests, 32)
+    for name in ("r_root", "r_producer", "r_consumer", "r_receive"):
+        lists[name] = ids.hexes(requests, 16)
+    lists["r_message"] = ids.uuids(requests)
+    own, spans, call_ids = ids.hexes(operations, 32), ids.hexes(operations, 16), ids.uuids(operations)
+    lists["gateway_call_id"] = [call_ids[n] for n in operation]
+    lists["span_id"] = [spans[n] for n in operation]
+    lists["trace_id"] = _traces(page, company, own)
+    lists["provider_request_id"] = ids.uuids(count)
+    lists["response_id"] = _responses(page, company, ids.hexes(count, 29))
+    lists["operation_id"] = [f"op-{page.first + n}" for n in operation]
+    lists["request_id"] = [f"req-{page.first_request + n}" for n in request]
+
+
+def _traces(page: Page, company: Company, own: list[str]) -> list[str]:
+    """Return the trace in which each call is seen; calls without spans have the gateway's own session id."""
+    hop = page.calls["hop"]
+    alone = np.isin(hop, [SIGNATURES.index(h) for h in _OWN_TRACE])
+    second = np.isin(hop, [SIGNATURES.index(h) for h in _SECOND_TRACE])
+    bare = np.array([w.dialect in ("none", "direct") for w in company.workflows])[page.calls["workflow"]]
+    kind = np.where(bare, 3, np.where(alone, 2, np.where(second, 1, 0))).tolist()
+    first, other = page.lists["r_trace"], page.lists["r_second_trace"]
+    traces = []
+    for which, request, operation in zip(kind, page["request"], page["operation"], strict=True):
+        if which == 0:
+            traces.append(first[request])
+        elif which == 1:
+            traces.append(other[request])
+        else:
+            h = own[operation]
+            traces.append(h if which == 2 else f"{h[:8]}-{h[8:12]}-4{h[13:16]}-b{h[17:20]}-{h[20:]}")
+    return traces
+
+
+def _responses(page: Page, company: Company, drawn: list[str]) -> list[str]:
+    """Return the provider's id of each answer; failures and embeddings have the gateway's call id."""
+    prefixes = [d.id_prefix for d in company.deployments]
+    calls = page.calls
+    plain = (calls["status"] != OK) | np.array([s["operation"] == "embeddings" for s in company.steps])[calls["step"]]
+    return [
+        call_id if bare else prefixes[d] + text
+        for bare, d, text, call_id in zip(
+            plain.tolist(), page["deployment"], drawn, page.lists["gateway_call_id"], strict=True
+        )
+    ]
+
+
+def _handles(page: Page) -> None:
+    """Name tenants and users by handles that say nothing about them."""
+    tenants = [None if t < 0 else f"t_{(t * 2654435761 + 97) % 2**32:08x}" for t in page["r_tenant"]]
+    users = [f"u_{(u * 2246822519 + 13) % 2**32:08x}" for u in page["r_user"]]
+    page.lists["tenant"] = [tenants[n] for n in page["request"]]
+    page.lists["user"] = [users[n] for n in page["request"]]
+
+
+def _names(page: Page, company: Company, faults: Set[str]) -> None:
+    """Set true and declared owner, workflow and feature of each call."""
+    calls, lists = page.calls, page.lists
+    workflows = [w.workflow_id for w in company.workflows]
+    if page.part.day >= RENAMED and "workflow_renamed" in faults:
+        workflows = [w.replace("-v4", "-v5") for w in workflows]
+    teams = [w.team for w in company.workflows]
+    if page.part.day >= KEY_MOVED:
+        teams[company.workflow("labs-demo")] = "data-science"
+    features = [w.feature for w in company.workflows]
+    order = page["workflow"]
+    lists["workflow_id"] = [workflows[n] for n in order]
+    lists["feature"] = [features[n] for n in order]
+    lists["owner"] = [teams[n] for n in order]
+    lists["request_team"] = list(lists["owner"])
+    lists["request_workflow"] = list(lists["workflow_id"])
+    guard = is_guard(calls, company) & ("cross_team_agent" in faults)
+    for n in np.flatnonzero(guard).tolist():
+        lists["owner"][n], lists["workflow_id"][n], lists["feature"][n] = "platform", "guard-agent", "guard"
+    lists["declared"] = list(lists["owner"])
+    for n in np.flatnonzero(calls["hop"]).tolist():
+        lists["declared"][n] = _declared(SIGNATURES[calls["hop"][n]], page, company, n)
+    lists["asked"] = [company.deployments[n].name for n in _asked(calls, company)]
+    lists["evidence_name"] = [EVIDENCE[n] for n in page["evidence"]]
+    lists["hop_name"] = [SIGNATURES[n] or None for n in page["hop"]]
+    lists["fault_name"] = [_SWITCHES[n] for n in page["hop"]]
+    lists["seen_in"] = _seen_in(calls)
+    _parents(page)
+
+
+#: The fault's switch of each signature.
+_SWITCHES = ("", *(switch for switch, _ in HOPS.values()))
+
+
+def _asked(calls: Calls, company: Company) -> list[int]:
+    """Return the deployment that was asked for: a fallback answers from another."""
+    steps = np.array([company.deployment(s["deployment"]) for s in company.steps])[calls["step"]]
+    asked: list[int] = np.where(calls["role"] == FALLBACK, steps, calls["deployment"]).tolist()
+    return asked
+
+
+def _parents(page: Page) -> None:
+    """Set the span above each call, and when its operation began."""
+    lists, calls = page.lists, page.calls
+    operation = calls["operation"]
+    begins = np.r_[True, operation[1:] != operation[:-1]]
+    first = np.maximum.accumulate(np.where(begins, np.arange(len(operation)), 0))
+    lists["op_started"] = calls["started"][first].tolist()
+    parents = []
+    for hop, behind, request in zip(lists["hop_name"], page["is_async"], page["request"], strict=True):
+        if hop in _OWN_TRACE:
+            parents.append("")
+        else:
+            parents.append(lists["r_consumer" if behind else "r_root"][request])
+    lists["parent_span"] = parents
+
+
+def _declared(hop: str, page: Page, company: Company, row: int) -> str | None:
+    """Return the team as the call itself says it, where a fault changed that."""
+    owner: str = page.lists["owner"][row]
+    if hop == "personal_data":
+        return PERSON
+    if hop == "misspelt":
+        return ("finanace-ops", "Finance Ops")[page["request"][row] % 2]
+    if hop == "h10":
+        is_nested = company.steps[page["step"][row]]["step"] == "review"
+        return "copilots" if is_nested else owner
+    if hop in ("h7", "uncached", "no_usage", "sampled"):
+        return owner
+    return None
+
+
+def _seen_in(calls: Calls) -> list[list[str]]:
+    flags = np.stack([calls[f"in_{name}"] for name in EXPORTS], axis=1)
+    codes = flags @ (1 << np.arange(len(EXPORTS)))
+    names = [[e for b, e in enumerate(EXPORTS) if code >> b & 1] for code in range(1 << len(EXPORTS))]
+    return [names[code] for code in codes.tolist()]

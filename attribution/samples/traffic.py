@@ -1,0 +1,250 @@
+"""Requests and what they fan out to: operations, attempts, tokens, times and costs of one part of a day."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import date, datetime, timezone
+
+import numpy as np
+
+from attribution.samples.company import FIRST_DAY, METERS, TENANTS, TIERS, Array, Company, load_rates
+from attribution.samples.rhythm import HOURS, Part
+
+#: One part of a day: columns of equal length, one row per provider call attempt; `r_` columns have one row per request.
+Calls = dict[str, Array]
+
+JUMP_BEFORE = date(2026, 10, 5)
+JUMP_WEEK = date(2026, 10, 12)
+GPT_DAY = date(2026, 10, 20)
+RENAMED = date(2026, 9, 21)
+
+OK, FAILED, TIMED_OUT = 0, 1, 2
+PRIMARY, RETRY, FALLBACK = 0, 1, 2
+TOKEN_COLUMNS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
+#: Rates of the two kinds of API failure among failed first attempts.
+BILLED_SHARE = 0.45
+
+
+def generate(part: Part, company: Company, seed: int, dearness: float, faults: Set[str]) -> Calls:
+    """Return the calls of one part of a day; the same seed and part give the same calls."""
+    rng = np.random.default_rng([seed, part.number])
+    calls = _requests(part, company, rng)
+    _operations(calls, part, company, rng)
+    _attempts(calls, part, company, rng, faults)
+    _tokens(calls, company, rng, dearness)
+    _times(calls, part, rng)
+    set_costs(calls)
+    return calls
+
+
+def is_in_week(day: date, monday: date) -> bool:
+    """Say whether a day is in the week that begins on that Monday."""
+    return 0 <= (day - monday).days < 7
+
+
+def _requests(part: Part, company: Company, rng: np.random.Generator) -> Calls:
+    """Draw the requests: workflow, second of the day, tenant and user."""
+    shares = np.array([w.share for w in company.workflows], dtype=float)
+    if part.day.weekday() >= 5:
+        shares *= np.array([0.35 if w.hours == "office" else 1.0 for w in company.workflows])
+    support = company.team_of_workflow() == company.team_names.index("support")
+    if is_in_week(part.day, JUMP_WEEK):
+        shares = np.where(support, shares * 1.12, shares)
+    if part.day == GPT_DAY:
+        shares = np.where(support, shares * 1.3, shares)
+    count = int(part.calls / 1.6) + 12
+    workflow = np.sort(rng.choice(len(shares), size=count, p=shares / shares.sum()))
+    hour = np.empty(count, dtype=np.int64)
+    for kind, weights in HOURS.items():
+        mask = np.array([w.hours == kind for w in company.workflows])[workflow]
+        hour[mask] = rng.choice(24, size=int(mask.sum()), p=weights)
+    order = np.argsort(hour, kind="stable") if part.calls < 200 else np.lexsort((rng.random(count), hour))
+    workflow, hour = workflow[order], hour[order]
+    if part.calls < 200:
+        shuffle = rng.permutation(count)
+        workflow, hour = workflow[shuffle], hour[shuffle]
+    tenants = np.array([w.tenants for w in company.workflows])[workflow]
+    tenant = np.where(tenants, _heavy_tail(rng, count, TENANTS, 1.15), -1)
+    user = np.where(
+        tenant >= 0, tenant * 40 + _heavy_tail(rng, count, 40, 1.3), 100_000 + _heavy_tail(rng, count, 600, 0.8)
+    )
+    return {
+        "r_workflow": workflow,
+        "r_offset_ms": _arrivals(hour, company, rng),
+        "r_tenant": tenant,
+        "r_user": user,
+    }
+
+
+def _heavy_tail(rng: np.random.Generator, count: int, size: int, power: float) -> Array:
+    weights = 1.0 / np.arange(1, size + 1) ** power
+    drawn: Array = rng.choice(size, size=count, p=weights / weights.sum())
+    return drawn
+
+
+def _arrivals(hour: Array, company: Company, rng: np.random.Generator) -> Array:
+    """Place requests in their hours with the gaps of the real traces: bursts and lulls."""
+    quantiles = company.quantiles
+    gaps = np.interp(rng.random(len(hour)), quantiles["conv.quantile"], quantiles["conv.gap_of_mean"]) + 1e-6
+    offset = np.empty(len(hour), dtype=np.int64)
+    for value in np.unique(hour):
+        inside = np.flatnonzero(hour == value)
+        reached = np.cumsum(gaps[inside])
+        whole = reached[-1] + gaps[inside].mean() * (0.2 + rng.random())
+        offset[inside] = value * 3_600_000 + (reached / whole * 3_599_000).astype(np.int64)
+    return offset
+
+
+def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Generator) -> None:
+    """Fan each request out to its logical calls."""
+    workflow = calls["r_workflow"]
+    counts = company.step_count[workflow]
+    request = np.repeat(np.arange(len(workflow)), counts)
+    within = np.arange(len(request)) - np.repeat(np.cumsum(counts) - counts, counts)
+    step = company.first_step[workflow][request] + within
+    kept = rng.random(len(step)) < company.step_numbers("chance")[step]
+    request, step = request[kept], step[kept]
+    times = 1 + rng.poisson(company.step_numbers("loops")[step] - 1.0)
+    calls["request"] = np.repeat(request, times)
+    calls["step"] = np.repeat(step, times)
+    deployments = np.array([company.deployment(s["deployment"]) for s in company.steps])[calls["step"]]
+    if is_in_week(part.day, JUMP_WEEK):
+        moved = (calls["step"] == _step(company, "chat-assistant", "answer")) & (rng.random(len(deployments)) < 0.15)
+        deployments = np.where(moved, company.deployment("gpt-5"), deployments)
+    calls["deployment"] = deployments
+
+
+def is_guard(calls: Calls, company: Company) -> Array:
+    """Say which calls the guard agent makes: Platform runs it inside Support's refunds."""
+    chosen: Array = calls["step"] == _step(company, "refund-agent", "verify")
+    return chosen
+
+
+def _step(company: Company, workflow: str, step: str) -> int:
+    return [(s["workflow_id"], s["step"]) for s in company.steps].index((workflow, step))
+
+
+def _attempts(calls: Calls, part: Part, company: Company, rng: np.random.Generator, faults: Set[str]) -> None:
+    """Turn operations into attempts (primary, retry, fallback) and cut the part to its size."""
+    step, deployment = calls["step"], calls["deployment"]
+    retry = company.step_numbers("retry")[step]
+    answer = step == _step(company, "draft-reply", "answer")
+    if is_in_week(part.day, JUMP_WEEK):
+        retry = np.where(answer, 0.14, retry)
+    luck = rng.random(len(step))
+    falls_back = (luck >= retry) & (luck < retry + company.step_numbers("fallback")[step])
+    tries = np.where((luck < retry) | falls_back, 2, 1)
+    operation = np.repeat(np.arange(len(step)), tries)[: part.calls]
+    attempt = np.arange(len(operation)) - (np.cumsum(tries) - tries)[operation] + 1
+    is_first_of_two = (tries[operation] == 2) & (attempt == 1)
+    target = np.array([company.deployment(s["fallback_to"] or s["deployment"]) for s in company.steps])[step]
+    on_aws = np.array([d.provider == "aws" for d in company.deployments])[deployment][operation]
+    billed = is_first_of_two & on_aws & (rng.random(len(operation)) < BILLED_SHARE) & ("billed_timeouts" in faults)
+    role = np.where(attempt == 1, PRIMARY, np.where(falls_back[operation], FALLBACK, RETRY))
+    for name in ("request", "step"):
+        calls[name] = calls[name][operation]
+    calls["deployment"] = np.where(role == FALLBACK, target[operation], deployment[operation])
+    calls["operation"] = operation
+    calls["attempt"] = attempt
+    calls["role"] = role
+    calls["status"] = np.where(billed, TIMED_OUT, np.where(is_first_of_two, FAILED, OK))
+    tier = np.array([TIERS.index(s["tier"]) for s in company.steps])[calls["step"]]
+    calls["tier"] = np.where(role == FALLBACK, 0, tier)
+    calls["workflow"] = calls["r_workflow"][calls["request"]]
+    calls["day"] = np.full(len(operation), (part.day - FIRST_DAY).days)
+    for name in list(calls):
+        if name.startswith("r_"):
+            calls[name] = calls[name][: int(calls["request"][-1]) + 1]
+
+
+def _tokens(calls: Calls, company: Company, rng: np.random.Generator, dearness: float) -> None:
+    """Draw sizes from the fitted quantiles and split them over the meters."""
+    step, deployment, count = calls["step"], calls["deployment"], len(calls["step"])
+    is_code = np.array([s["shape"] == "code" for s in company.steps])[step]
+    luck_in, luck_out = rng.random(count), rng.random(count)
+    size_in, size_out = (_sizes(company, is_code, luck, c) for luck, c in ((luck_in, "input"), (luck_out, "output")))
+    limit = np.array([d.input_limit for d in company.deployments])[deployment]
+    tokens_in = np.minimum(size_in * company.step_numbers("input_scale")[step] * dearness, limit).astype(np.int64)
+    tokens_out = np.minimum(size_out * company.step_numbers("output_scale")[step] * dearness, 32_000).astype(np.int64)
+    metered = calls["status"] != FAILED
+    embeds = np.array([s["operation"] == "embeddings" for s in company.steps])[step]
+    calls["input"] = np.where(metered, np.maximum(tokens_in, 8), 0)
+    calls["output"] = np.where(metered & ~embeds, np.maximum(tokens_out, 4), 0)
+    calls["reasoning"] = (calls["output"] * company.step_numbers("reasoning")[step] * rng.random(count)).astype(
+        np.int64
+    )
+    _cache(calls, company, rng)
+    calls["web_search"] = np.where(metered & (rng.random(count) < company.step_numbers("web_search")[step]), 1, 0)
+    calls["stream"] = np.array([s["stream"] == "yes" for s in company.steps])[step]
+
+
+def _sizes(company: Company, is_code: Array, luck: Array, column: str) -> Array:
+    """Draw from the fitted quantiles of the two services."""
+    values = company.quantiles
+    conv = np.interp(luck, values["conv.quantile"], values[f"conv.{column}_tokens"])
+    code = np.interp(luck, values["code.quantile"], values[f"code.{column}_tokens"])
+    return np.where(is_code, code, conv)
+
+
+def _cache(calls: Calls, company: Company, rng: np.random.Generator) -> None:
+    """Read from the prompt cache in the provider's own grain; Anthropic models also write to it."""
+    deployment, tokens = calls["deployment"], calls["input"]
+    unit = np.array([d.cache_unit for d in company.deployments])[deployment]
+    share = company.step_numbers("cached")[calls["step"]] * (0.4 + rng.random(len(tokens)))
+    is_read = (rng.random(len(tokens)) < 0.7) & (tokens >= 1024) & (unit > 0)
+    read = np.where(is_read, np.minimum(share, 0.95) * tokens, 0).astype(np.int64)
+    calls["cache_read"] = read // np.maximum(unit, 1) * np.maximum(unit, 1)
+    writes = np.array(["claude" in d.name for d in company.deployments])[deployment]
+    left = tokens - calls["cache_read"]
+    written = np.where(writes & (share > 0) & (rng.random(len(tokens)) < 0.4), left * 0.4, 0).astype(np.int64)
+    for_an_hour = rng.random(len(tokens)) < 0.15
+    calls["cache_write_5m"] = np.where(for_an_hour, 0, written)
+    calls["cache_write_1h"] = np.where(for_an_hour, written, 0)
+
+
+def _times(calls: Calls, part: Part, rng: np.random.Generator) -> None:
+    """Set when each attempt starts and ends; a request's attempts follow one another."""
+    request, count = calls["request"], len(calls["request"])
+    pace = 6 + 8 * rng.random(count)
+    duration = 220 + (400 * rng.random(count)) + np.minimum(calls["output"] * pace, 55_000)
+    duration = np.where(calls["status"] == TIMED_OUT, 60_000, duration).astype(np.int64)
+    waiting = duration + 40 + (60 * rng.random(count)).astype(np.int64)
+    reached = np.cumsum(waiting) - waiting
+    first = np.r_[True, request[1:] != request[:-1]]
+    since = reached - np.repeat(reached[first], np.diff(np.r_[np.flatnonzero(first), count]))
+    midnight = int(datetime(part.day.year, part.day.month, part.day.day, tzinfo=timezone.utc).timestamp()) * 1000
+    calls["r_started"] = midnight + calls["r_offset_ms"]
+    calls["started"] = calls["r_started"][request] + 30 + since
+    calls["ended"] = calls["started"] + duration
+
+
+def set_costs(calls: Calls, of: Array | None = None) -> None:
+    """Price the calls at list, in whole pico-dollars; `of` limits the work to some of them."""
+    if "cost" not in calls:
+        calls["cost"] = np.zeros(len(calls["step"]), dtype=np.int64)
+    rows = np.arange(len(calls["step"])) if of is None else np.flatnonzero(of)
+    rates = load_rates().of(*(calls[name][rows] for name in ("deployment", "tier", "day", "input")))
+    calls["cost"][rows] = (quantities(calls)[rows] * rates).sum(axis=1)
+
+
+def quantities(calls: Calls) -> Array:
+    """Return the disjoint quantities of each call, in the order of `METERS`."""
+    fresh = calls["input"] - calls["cache_read"] - calls["cache_write_5m"] - calls["cache_write_1h"]
+    parts = {**calls, "input": fresh}
+    return np.stack([parts[meter] for meter in METERS], axis=1)
+
+
+def scale(calls: Calls, which: Array, factor: float, company: Company) -> None:
+    """Make some calls larger or smaller by a factor, and price them again."""
+    limit = np.array([d.input_limit for d in company.deployments])[calls["deployment"]]
+    before = calls["input"]
+    wanted = np.minimum((before * factor).astype(np.int64), limit)
+    ratio = np.where(before > 0, wanted / np.maximum(before, 1), 0)
+    unit = np.maximum(np.array([d.cache_unit for d in company.deployments])[calls["deployment"]], 1)
+    for name in TOKEN_COLUMNS:
+        share = factor if name in ("output", "reasoning") else ratio
+        sized = (calls[name] * share).astype(np.int64)
+        if name == "cache_read":
+            sized = sized // unit * unit
+        calls[name] = np.where(which, sized, calls[name])
+    set_costs(calls, which)
