@@ -205,7 +205,7 @@ class _Loader:
             return
         with self.ledger.transaction():
             self._replace_other_readings(digest, row)
-            intake = self._stage(source, declared, run, reads)
+            intake = self._stage(sample, source, declared, run, reads)
             self._settle(row, source, intake)
         self.loaded.files.append(row | {"state": "loaded" if row["is_complete"] else "incomplete"})
 
@@ -216,7 +216,9 @@ class _Loader:
             for table in ("observation", "span", "bill_line", "covered_period", "quarantine", "source_file"):
                 self.ledger.run(f'delete from "{table}" where file_id = $file_id', {"file_id": file_id})
 
-    def _stage(self, source: Source, declared: dict[str, Any], run: Run, reads: Iterator[Read]) -> Intake:
+    def _stage(
+        self, sample: Sample, source: Source, declared: dict[str, Any], run: Run, reads: Iterator[Read]
+    ) -> Intake:
         for table in KEYS:
             names = [c for c in schema.table(table).columns if c.name not in ("file_id", "source", "record_no")]
             columns = ", ".join(f'"{c.name}" {c.type}' for c in names)

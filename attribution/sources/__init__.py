@@ -6,7 +6,9 @@ A source module has a first docstring line that is its README row, and
   `MONEY`, `ZONE` and `MISTAKE` (what its users' usual mistake costs), all in words;
 - `recognise(sample) -> int`: 0 (not mine) to 100 (nobody else's);
 - `read(document, line, intake)`: hands every record of a document to the intake;
-- optionally `SUPERSEDES = True`: the same id with other content is a later state, not a conflict.
+- optionally `SUPERSEDES = True`: the same id with other content is a later state, not a conflict;
+- optionally `SIGNATURE`: names that its files have, so that an unknown file can be told what it misses;
+- optionally `prepare(sample, intake)`, before the first record, and `finish(intake)`, after the last.
 
 A source of bills adds
 

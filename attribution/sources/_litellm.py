@@ -134,10 +134,9 @@ def _take_writes(row: Row, usage: Document, prompt: Document, where: str) -> Non
     if short is None and written is not None and written >= (hour or 0):
         short = written - (hour or 0)
     row["cache_write_5m_tokens"], row["cache_write_1h_tokens"] = short, hour
-    if written is not None and (short or 0) + (hour or 0) != written:
-        row["usage_flags"] = [
-            f"cache_write_5m_tokens + cache_write_1h_tokens {(short or 0) + (hour or 0)} <> {written}"
-        ]
+    parts = (short or 0) + (hour or 0)
+    if written is not None and parts != written:
+        row["usage_flags"] = [f"cache_write_5m_tokens + cache_write_1h_tokens {parts} <> cache writes {written}"]
 
 
 def _details(holder: Document, name: str, where: str) -> Document:

@@ -16,17 +16,14 @@ GIVES = "calls, attempts, ownership (metadata, tags, key's team), usage, LiteLLM
 NESTING = "cache reads and writes are in the input, reasoning is in the output, for every provider"
 MONEY = "US dollars, LiteLLM's price list; discounts and margins of the proxy may be inside"
 ZONE = "epoch seconds"
-MISTAKE = (
-    "a cost of 0 can be a cache hit, a failure, an unknown price or a stream without usage: only the first is free"
-)
-
+MISTAKE = "a cost of 0 can be a cache hit, a failure, an unknown price or a stream without usage: one is free"
+SIGNATURE = ("litellm_call_id", "call_type", "startTime", "response_cost", "hidden_params", "model_map_information")
 _HEADERS = {"x-owner-team": "owner_team", "x-workflow-id": "workflow_id", "x-feature": "feature"}
 
 
 def recognise(sample: Sample) -> int:
     """Look for the payload's own names beside its call id."""
-    keys = {"litellm_call_id", "call_type", "startTime", "response_cost", "hidden_params", "model_map_information"}
-    return max((_score(len(keys & set(document))) for document in sample.documents), default=0)
+    return max((_score(len(set(SIGNATURE) & set(document))) for document in sample.documents), default=0)
 
 
 def _score(found: int) -> int:

@@ -16,15 +16,14 @@ NESTING = "cache reads and writes are in the input, reasoning is in the output, 
 MONEY = "US dollars, LiteLLM's price list; discounts and margins of the proxy may be inside"
 ZONE = "naive times are UTC"
 MISTAKE = "free-form metadata is not stored in this table: a missing owner may mean sent, not stored"
-
+SIGNATURE = ("request_id", "call_type", "spend", "startTime", "request_tags", "team_id", "cache_key")
 _MISSING = ("", "None", "null", "NULL", "\\N")
 
 
 def recognise(sample: Sample) -> int:
     """Look for the table's own columns."""
-    keys = {"request_id", "call_type", "spend", "startTime", "request_tags", "team_id", "cache_key"}
     names = [set(document) for document in sample.documents] or [set(sample.columns)]
-    found = max((len(keys & each) for each in names), default=0)
+    found = max((len(set(SIGNATURE) & each) for each in names), default=0)
     return 95 if found >= 6 else 60 if found >= 5 else 0
 
 

@@ -21,6 +21,7 @@ MONEY = "US dollars, estimated and rounded to three decimals"
 ZONE = "none; times need an offset"
 MISTAKE = "the team at the gateway is the platform that runs it: taken as owner, it pays for everybody's calls"
 
+SIGNATURE = ("trace_id", "owner_team", "provider_calls")
 _CALLS = ("provider_calls", "calls", "spans", "children", "steps", "events", "attempts")
 _TRACE = ("trace_id", "traceId")
 _SPELLINGS = {
