@@ -107,10 +107,13 @@ def matches(clause: Mapping[str, Any], text: str) -> bool:
 
 
 def _find(book: PriceBook, provider: str, name: str) -> str | None:
-    if book.of(provider, name):
-        return name
+    return name if book.of(provider, name) else find_by_clause(book, provider, name)
+
+
+def find_by_clause(book: PriceBook, provider: str, name: str) -> str | None:
+    """Return the first priced model whose naming clause a name in lower case satisfies."""
     for clause in book.names_of(provider):
-        if matches(clause.clause, name):
+        if matches(clause.clause, name) and book.of(provider, clause.model):
             return clause.model
     return None
 

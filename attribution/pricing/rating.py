@@ -14,7 +14,7 @@ from attribution.pricing import statements
 from attribution.pricing.book import BEGINNING, FOREVER, PriceBook, Rate
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
 from attribution.pricing.meters import unit_of
-from attribution.pricing.shipped import shipped_book
+from attribution.pricing.storing import shipped_book
 
 _PICO = 10**12
 _INTEGER = pa.decimal128(38, 0)
@@ -68,7 +68,7 @@ def _aliases(ledger: Ledger) -> list[Alias]:
         from alias where kind = 'model' order by all
         """
     )
-    return [Alias(*names, start or BEGINNING, end or FOREVER) for *names, start, end in rows]
+    return [Alias(n, p, c, cp, start or BEGINNING, end or FOREVER) for n, p, c, cp, start, end in rows]
 
 
 def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> int:

@@ -8,7 +8,7 @@ from datetime import datetime, time
 from decimal import Decimal
 from typing import Any
 
-from attribution.pricing.book import BEGINNING, DAY, FOREVER, Name, Rate
+from attribution.pricing.book import BEGINNING, DAY, FOREVER, NO_LIMIT, Name, Rate
 
 #: Their price key → our meter.
 _METERS = {
@@ -137,7 +137,8 @@ def _standard(prices: Any) -> Iterator[tuple[dict[str, Any], Any]]:
     windows = [window for p in hourly for window in _windows(p.constraint)]
     for position, (price, start) in enumerate(zip(dated, starts, strict=True)):
         end = starts[position + 1] if position + 1 < len(starts) else FOREVER
-        dates = {"valid_from": start, "valid_to": end, "basis": "undated" if start == BEGINNING else "dated"}
+        basis = "undated" if (start, end) == (BEGINNING, FOREVER) else "dated"
+        dates = {"valid_from": start, "valid_to": end, "basis": basis}
         for gap in _gaps(windows if end == FOREVER else []):
             yield {**dates, "second_from": gap[0], "second_to": gap[1]}, price.prices
     for price in hourly:
@@ -159,13 +160,13 @@ def _meter_rates(base: Rate, prices: Any) -> Iterator[Rate]:
             continue
         bounds = [-1, *(tier.start for tier in value.tiers)]
         for position, price in enumerate([value.base, *(tier.price for tier in value.tiers)]):
-            upto = {"context_upto": bounds[position + 1]} if position + 1 < len(bounds) else {}
-            yield replace(rate, price=_clean(price), context_over=bounds[position], **upto)
+            upto = bounds[position + 1] if position + 1 < len(bounds) else NO_LIMIT
+            yield replace(rate, price=_clean(price), context_over=bounds[position], context_upto=upto)
 
 
 def _clean(price: Decimal) -> Decimal:
     """Take the binary noise off prices such as 0.08333333333333334 a million: twelve places are kept."""
-    return price.quantize(Decimal("1e-12")) if -price.as_tuple().exponent > 12 else price  # type: ignore[operator]
+    return price.quantize(Decimal("1e-12")) if -int(price.as_tuple().exponent) > 12 else price
 
 
 def _midnight(day: Any) -> datetime:

@@ -1,0 +1,1 @@
+"""Build inputs: what each maintained source says, read into rate rows without judging it."""

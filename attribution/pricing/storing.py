@@ -1,0 +1,104 @@
+"""The book as a file: one Parquet table of rates, one of names, and what they were made of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from datetime import datetime
+from decimal import Decimal
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from attribution.pricing.book import Name, PriceBook, Rate
+
+_TYPES = {
+    "price": pa.decimal128(38, 12),
+    "minimum": pa.decimal128(18, 6),
+    "per": pa.int64(),
+    "context_over": pa.int64(),
+    "context_upto": pa.int64(),
+    "valid_from": pa.timestamp("us"),
+    "valid_to": pa.timestamp("us"),
+    "second_from": pa.int32(),
+    "second_to": pa.int32(),
+    "weekdays": pa.int16(),
+}
+_SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(Rate)])
+
+
+@cache
+def shipped_book() -> PriceBook:
+    """Read the book that comes with the package, once."""
+    return read_book(resources.files("attribution") / "prices" / "book")
+
+
+def fingerprint_of(rates: Iterable[Rate], names: Iterable[Name]) -> str:
+    """Return a digest of all that decides a price; it does not depend on how the book is stored."""
+    digest = hashlib.sha256()
+    for rate in rates:
+        values = [str(_plain(getattr(rate, field.name))) for field in fields(rate)]
+        digest.update(("\x1f".join(values) + "\n").encode())
+    for name in names:
+        digest.update(f"{name.provider}\x1f{name.model}\x1f{_clause_text(name.clause)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def write_book(book: PriceBook, inputs: Mapping[str, str], folder: Path) -> None:
+    """Write a book into a folder: rates, names, and a small text of what it was made of."""
+    folder.mkdir(parents=True, exist_ok=True)
+    columns = {f.name: [getattr(rate, f.name) for rate in book.rates] for f in fields(Rate)}
+    pq.write_table(
+        pa.table(columns, schema=_SCHEMA), folder / "rates.parquet", compression="zstd", compression_level=19
+    )
+    names = {
+        "provider": [n.provider for n in book.names],
+        "model": [n.model for n in book.names],
+        "clause": [_clause_text(n.clause) for n in book.names],
+    }
+    pq.write_table(pa.table(names), folder / "names.parquet", compression="zstd", compression_level=19)
+    about = {
+        "as_of": book.as_of.isoformat(),
+        "fallbacks": {provider: list(others) for provider, others in sorted(book.fallbacks.items())},
+        "fingerprint": book.fingerprint,
+        "inputs": dict(sorted(inputs.items())),
+        "rates": len(book.rates),
+    }
+    (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+
+
+def read_book(folder: Traversable) -> PriceBook:
+    """Read a book that `write_book` wrote."""
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    names = _table(folder / "names.parquet")
+    clauses = zip(names["provider"], names["model"], names["clause"], strict=True)
+    rates = _table(folder / "rates.parquet")
+    rows = zip(*(rates[f.name] for f in fields(Rate)), strict=True)
+    return PriceBook(
+        [Rate(*row) for row in rows],
+        [Name(provider, model, json.loads(clause)) for provider, model, clause in clauses],
+        {provider: tuple(others) for provider, others in about["fallbacks"].items()},
+        datetime.fromisoformat(about["as_of"]),
+        about["fingerprint"],
+    )
+
+
+def _table(file: Traversable) -> dict[str, list[Any]]:
+    with file.open("rb") as stream:
+        table = pq.read_table(stream)
+    return {name: table[name].to_pylist() for name in table.column_names}
+
+
+def _plain(value: Any) -> Any:
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
+
+
+def _clause_text(clause: Mapping[str, Any]) -> str:
+    return json.dumps(clause, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
