@@ -21,6 +21,13 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _HOUR = re.compile(r"(\d{4}-\d{2}-\d{2})[T ](\d{2})(?::00)?Z?", re.ASCII)
 _SPAN = re.compile(r"(\d{1,5})\s*(h|d|w)", re.ASCII | re.IGNORECASE)
 
+#: Time columns of `cost_event` that every question may group by, in UTC; weeks are ISO weeks.
+CALENDAR = {
+    "day": "strftime(started_at, '%Y-%m-%d')",
+    "week": "strftime(started_at, '%G-W%V')",
+    "month": "strftime(started_at, '%Y-%m')",
+}
+
 
 @dataclass(frozen=True, order=True)
 class Period:

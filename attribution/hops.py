@@ -1,0 +1,359 @@
+"""Broken hops: which hop loses which ownership field, and how many dollars run below it."""
+
+from __future__ import annotations
+
+import csv
+from importlib import resources
+
+import pandas as pd
+import pyarrow as pa
+
+from attribution.ancestry import find_nearest_above
+from attribution.ledger import Ledger
+
+FIELDS = {"owner_team": "owner_evidence", "workflow_id": "workflow_evidence", "feature": "feature_evidence"}
+#: Evidence that stands on the call itself.
+AT_THE_CALL = ("declared", "exclusive_key")
+
+
+def find_lost_hops(ledger: Ledger) -> None:
+    """Write `lost_hop` anew: for every field that a call does not carry, the first hop that lost it.
+
+    The order of diagnosis: records of the call that disagree or differ, a span above that carries the field, links
+    and message ids, then what kind and time of spans suggest (`is_provable` false), then nobody ever said it.
+    """
+    with ledger.transaction():
+        ledger.run(_NEEDY)
+        ledger.run("create or replace temp table verdict as select *, 0 as place from lost_hop limit 0")
+        ledger.run(_CONFLICTING)
+        ledger.run(_AT_GATEWAY)
+        for field in FIELDS:
+            _lost_below_an_owner(ledger, field)
+        _lost_between_traces(ledger)
+        _lost_at_the_top(ledger)
+        ledger.run(_NEVER_SAID)
+        ledger.run("delete from lost_hop")
+        ledger.run(_FIRST_VERDICT)
+        for name in ("needy", "verdict", "bearer", "above", "top", "top_span", "signpost", "root_call"):
+            ledger.run(f"drop table if exists {name}")
+
+
+def broken_hops(ledger: Ledger) -> pd.DataFrame:
+    """Show which hop loses which ownership field, dearest first, with its remedy.
+
+    Dollars are list cost of the calls below the hop, each call counted once per row. A row with `is_provable` false
+    is what kinds and times of spans suggest; it is never used to assign an owner.
+
+    Parameters
+    ----------
+    ledger
+        A built ledger.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `signature` (H1–H11), `title`, `producer`, `consumer`, `system`, `destination`, `fields`, `calls`,
+        `list_cost` [USD], `unpriced_calls`, `recovered` [USD] (an owner was found by evidence beside the call),
+        `since` [UTC], `is_provable`, `remedy`.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.build_ledger("sample_data/traces/article/broken", quiet=True)
+    >>> at.broken_hops(ledger)[["producer", "consumer", "fields"]].to_dict("records")
+    [{'producer': 'gateway', 'consumer': 'router', 'fields': 'feature, owner_team, workflow_id'}]
+    """
+    with ledger.reading(remedy=_remedies()):
+        return ledger.frame(_BROKEN_HOPS)
+
+
+def _remedies() -> pa.Table:
+    path = resources.files("attribution") / "remedies.csv"
+    with path.open(encoding="utf-8", newline="") as lines:
+        return pa.Table.from_pylist([{k: v or None for k, v in row.items()} for row in csv.DictReader(lines)])
+
+
+#: One row per call and field that is not on the call; `span_id` is a span of the call, if any.
+_NEEDY = """
+    create or replace temp table needy as
+    with lost as (
+        select event_id, 'owner_team' as field, owner_evidence as evidence, owner_from, owner_reason
+        from event_owner where owner_evidence not in ('declared', 'exclusive_key')
+        union all
+        select event_id, 'workflow_id', workflow_evidence, null, null
+        from event_owner where workflow_evidence not in ('declared', 'exclusive_key')
+        union all
+        select event_id, 'feature', feature_evidence, null, null
+        from event_owner where feature_evidence not in ('declared', 'exclusive_key')
+    ),
+    call_span as (
+        select distinct event_observation.event_id, observation.trace_id, observation.span_id
+        from event_observation join observation using (observation_id)
+        where observation.span_id is not null and observation.trace_id is not null
+    )
+    select lost.*, call_span.trace_id, call_span.span_id
+    from lost left join call_span using (event_id)
+"""
+
+_CONFLICTING = """
+    insert into verdict
+    select distinct needy.event_id, field, 'H10', event.service, event.service, null, null, true, 1
+    from needy join event using (event_id)
+    where field = 'owner_team' and owner_reason in ('conflicting', 'crosses_teams')
+"""
+
+#: Another record of the call carries the field and the gateway's does not; or only a gateway that drops free
+#: metadata saw the call, and then it cannot be told whether the field was ever sent.
+_AT_GATEWAY = """
+    insert into verdict
+    with seen as (
+        select event_observation.event_id, bool_or(role = 'gateway_log') as at_gateway,
+            bool_or(role = 'client_span') as at_client, min(source) filter (where role = 'gateway_log') as gateway,
+            min(service) filter (where role <> 'gateway_log') as service,
+            bool_or(list_contains(ownership_flags, 'sent_not_stored')) as was_sent
+        from event_observation join observation using (observation_id)
+        semi join needy using (event_id)
+        group by event_observation.event_id
+    )
+    select distinct needy.event_id, field, 'H7', coalesce(service, 'application'), gateway, 'gateway',
+        null, evidence = 'matched' or coalesce(was_sent, false), 2
+    from needy join seen using (event_id)
+    where at_gateway and (evidence = 'matched' or coalesce(was_sent, false) or (not at_client and span_id is null))
+"""
+
+
+def _lost_below_an_owner(ledger: Ledger, field: str) -> None:
+    """H6: a span above the call carries the field, the next one down does not."""
+    ledger.run(
+        "create or replace temp table top as "
+        f"select distinct trace_id, span_id from needy where field = '{field}' and evidence = 'inherited'"
+    )
+    if not ledger.value("select count(*) from top"):
+        return
+    ledger.run(
+        f"create or replace temp table bearer as select distinct trace_id, span_id from span where {field} is not null"
+    )
+    find_nearest_above(ledger, "top", "bearer", "above")
+    ledger.run(
+        """
+        insert into verdict
+        select distinct needy.event_id, needy.field, 'H6', upper.service, lower.service,
+            coalesce(lower.messaging_system, upper.messaging_system,
+                case when upper.service is not distinct from lower.service then 'in-process' end),
+            coalesce(lower.destination, upper.destination), true, 3
+        from needy
+        join above using (trace_id, span_id)
+        join span as upper on upper.trace_id = above.trace_id and upper.span_id = above.above_span_id
+        join span as lower on lower.trace_id = above.trace_id and lower.span_id = above.below_span_id
+        where needy.field = $field
+        """,
+        {"field": field},
+    )
+
+
+def _lost_between_traces(ledger: Ledger) -> None:
+    """H3 and H2: the path points to another trace, by a link or by the message it handles."""
+    ledger.run(_SIGNPOSTS)
+    ledger.run("create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null")
+    if not ledger.value("select count(*) from signpost") or not ledger.value("select count(*) from top"):
+        return
+    find_nearest_above(ledger, "top", "signpost", "above")
+    ledger.run(_POINTED)
+
+
+_SIGNPOSTS = """
+    create or replace temp table signpost as
+    with linked as (
+        select span.trace_id, span.span_id, pointer.link.trace_id as to_trace, pointer.link.span_id as to_span
+        from span, unnest(span.links) as pointer(link)
+        where pointer.link.trace_id <> span.trace_id
+    ),
+    told as (
+        select consumer.trace_id, consumer.span_id, producer.trace_id as to_trace, producer.span_id as to_span
+        from span as consumer join span as producer using (message_id)
+        where consumer.message_id is not null and producer.trace_id <> consumer.trace_id
+            and consumer.kind in ('consumer', 'server', 'internal') and producer.kind in ('producer', 'client')
+    )
+    select *, 'H3' as signature from linked
+    union all
+    select *, 'H2' from told anti join linked using (trace_id, span_id)
+"""
+
+_POINTED = """
+    insert into verdict
+    with on_path as (
+        select event_id, field, trace_id, span_id from needy semi join signpost using (trace_id, span_id)
+        union
+        select needy.event_id, needy.field, above.trace_id, above.above_span_id
+        from needy join above using (trace_id, span_id)
+    ),
+    crossed as (
+        select on_path.event_id, on_path.field, min(signpost.signature) as signature,
+            min(producer.service) as producer, min(consumer.service) as consumer,
+            min(coalesce(consumer.messaging_system, producer.messaging_system)) as system,
+            min(coalesce(consumer.destination, producer.destination)) as destination
+        from on_path
+        join signpost using (trace_id, span_id)
+        join span as consumer on consumer.trace_id = on_path.trace_id and consumer.span_id = on_path.span_id
+        left join span as producer on producer.trace_id = signpost.to_trace and producer.span_id = signpost.to_span
+        group by on_path.event_id, on_path.field
+    )
+    select event_id, field, signature, producer, consumer, system, destination, true, 4 from crossed
+"""
+
+
+def _lost_at_the_top(ledger: Ledger) -> None:
+    """H8, H2 and the suggestions H4, H9, H5, H1: what stands at the top of the call's path."""
+    ledger.run("create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null")
+    ledger.run(
+        """
+        create or replace temp table bearer as
+        select span.trace_id, span.span_id from span
+        left join span as parent on parent.trace_id = span.trace_id and parent.span_id = span.parent_span_id
+        where parent.span_id is null or span.parent_span_id = span.span_id
+        """
+    )
+    find_nearest_above(ledger, "top", "bearer", "above")
+    ledger.run(_TOPS)
+    for statement in (_ORPHANS, _CONSUMER_ROOTS, _ROOT_CALLS, _SUGGESTIONS):
+        ledger.run(statement)
+
+
+_TOPS = """
+    create or replace temp table top_span as
+    select distinct needy.event_id, needy.field, top.span_id = needy.span_id as is_call, top.*,
+        top.parent_span_id is not null and top.parent_span_id <> top.span_id as is_orphan
+    from needy
+    left join above using (trace_id, span_id)
+    join span as top on top.trace_id = needy.trace_id and top.span_id = coalesce(above.above_span_id, needy.span_id)
+    where needy.evidence not in ('inherited', 'linked', 'matched')
+"""
+
+#: A parent that runs in the same process and is not there was lost; a remote one may be in another team's export.
+_ORPHANS = """
+    insert into verdict
+    select event_id, field, 'H8', null, service, messaging_system, destination,
+        coalesce(parent_is_remote = false, false), 5
+    from top_span where is_orphan
+"""
+
+_CONSUMER_ROOTS = """
+    insert into verdict
+    select event_id, field, 'H2', null, service, messaging_system, destination, true, 5
+    from top_span where kind = 'consumer' and not is_orphan and coalesce(len(links), 0) = 0
+"""
+
+_ROOT_CALLS = """
+    create or replace temp table root_call as
+    select distinct event_id, field, trace_id, span_id, service, instance, started_at, ended_at
+    from top_span where is_call and not is_orphan and started_at is not null
+"""
+
+_SUGGESTIONS = """
+    insert into verdict
+    with received as (
+        select receive.service, receive.ended_at, send.service as producer, receive.messaging_system, receive.destination
+        from span as receive join span as send using (message_id)
+        where receive.message_id is not null and receive.trace_id <> send.trace_id
+            and receive.kind = 'client' and send.kind in ('client', 'producer') and send.started_at < receive.started_at
+    ),
+    closed as (
+        select consumer.service, consumer.instance, consumer.ended_at, producer.service as producer,
+            consumer.messaging_system, consumer.destination
+        from span as consumer
+        left join span as producer
+            on producer.trace_id = consumer.trace_id and producer.span_id = consumer.parent_span_id
+        where consumer.kind = 'consumer' and consumer.parent_is_remote
+    ),
+    childless as (
+        select server.service, server.instance, server.started_at, server.ended_at
+        from span as server
+        left join span as child on child.trace_id = server.trace_id and child.parent_span_id = server.span_id
+        where server.kind = 'server' and child.span_id is null
+    ),
+    unanswered as (
+        select producer.service, producer.started_at, producer.messaging_system, producer.destination
+        from span as producer
+        left join span as child on child.trace_id = producer.trace_id and child.parent_span_id = producer.span_id
+            and child.kind = 'consumer'
+        left join signpost on signpost.to_trace = producer.trace_id and signpost.to_span = producer.span_id
+        where producer.kind = 'producer' and child.span_id is null and signpost.span_id is null
+    ),
+    suggestion as (
+        select call.event_id, call.field, 'H4' as signature, near.producer, call.service as consumer,
+            near.messaging_system as system, near.destination, near.ended_at as near_at, 6 as place
+        from root_call as call join received as near
+            on near.service is not distinct from call.service and near.ended_at <= call.started_at
+        union all
+        select call.event_id, call.field, 'H9', near.producer, call.service, near.messaging_system, near.destination,
+            near.ended_at, 7
+        from root_call as call join closed as near
+            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
+            and near.ended_at <= call.started_at
+        union all
+        select call.event_id, call.field, 'H5', call.service, call.service, 'thread', null, near.started_at, 8
+        from root_call as call join childless as near
+            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
+            and near.started_at <= call.started_at and near.ended_at >= call.ended_at
+        union all
+        select call.event_id, call.field, 'H1', near.service, call.service, near.messaging_system, near.destination,
+            near.started_at, 9
+        from root_call as call join unanswered as near
+            on near.service is distinct from call.service and near.started_at <= call.started_at
+    )
+    select event_id, field, signature, arg_max(producer, (near_at, producer)), arg_max(consumer, (near_at, producer)),
+        arg_max(system, (near_at, producer)), arg_max(destination, (near_at, producer)), false, place
+    from suggestion group by event_id, field, signature, place
+"""
+
+#: Other spans of the request carry a team and no span of the call's path does (in this process), or nobody does.
+_NEVER_SAID = """
+    insert into verdict
+    with told as (select distinct trace_id from span where owner_team is not null)
+    select distinct needy.event_id, needy.field,
+        case when told.trace_id is null then 'H11' else 'H6' end,
+        case when told.trace_id is null then null else event.service end, event.service,
+        case when told.trace_id is null then null else 'in-process' end, null, needy.span_id is not null, 10
+    from needy join event using (event_id) left join told on told.trace_id = event.trace_id
+"""
+
+_FIRST_VERDICT = """
+    insert into lost_hop (event_id, field, signature, producer, consumer, system, destination, is_provable)
+    select event_id, field, signature, producer, consumer, system, destination, is_provable
+    from verdict
+    qualify row_number() over (
+        partition by event_id, field order by place, signature, producer, consumer, system, destination
+    ) = 1
+    order by event_id, field
+"""
+
+_BROKEN_HOPS = """
+    with hop as (
+        select event_id, signature, producer, consumer, system, destination, is_provable,
+            string_agg(field, ', ' order by field) as fields
+        from lost_hop group by all
+    ),
+    priced as (
+        select hop.*, cost_event.started_at, coalesce(cost_event.list_cost, cost_event.priced_part) as cost,
+            cost_event.price_status in ('unpriced', 'partial')
+                or (cost_event.price_status = 'unmetered' and cost_event.status <> 'error') as is_unpriced,
+            cost_event.owner_evidence
+        from hop join cost_event using (event_id)
+    ),
+    summed as (
+        select signature, producer, consumer, system, destination, fields, is_provable, count(*) as calls,
+            cast(coalesce(sum(cost), 0) as decimal(38, 12)) as list_cost,
+            count(*) filter (where is_unpriced) as unpriced_calls,
+            cast(coalesce(sum(cost) filter (where owner_evidence not in ('none', 'rule')), 0) as decimal(38, 12))
+                as recovered,
+            min(started_at) as since
+        from priced group by all
+    )
+    select summed.signature, coalesce(exact.title, general.title) as title, producer, consumer, summed.system,
+        destination, fields, calls, list_cost, unpriced_calls, recovered, since, is_provable,
+        coalesce(exact.remedy, general.remedy) as remedy
+    from summed
+    left join remedy as exact on exact.signature = summed.signature and exact.system = summed.system
+    left join remedy as general on general.signature = summed.signature and general.system is null
+    order by list_cost desc, calls desc, signature, producer, consumer, summed.system, destination, fields, is_provable
+"""
