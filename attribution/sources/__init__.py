@@ -83,6 +83,8 @@ class Intake:
     is_complete: bool = True
     seen: dict[bytes, int] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    #: What a source keeps to itself until its `finish`.
+    notes: dict[str, Any] = field(default_factory=dict)
     run: Run = Run()
     periods: set[str] = field(default_factory=set)
     _held: int = 0
@@ -95,23 +97,31 @@ class Intake:
         span: Row | None = None,
         bill_line: Row | None = None,
         bill_lines: Sequence[Row] = (),
+        reserved: int | None = None,
     ) -> None:
         """Take one record; it may be an observation and a span at once, or several lines of a bill."""
+        number = self.records if reserved is None else reserved
         for table, row in (("observation", observation), ("span", span), ("bill_line", bill_line)):
             if row is not None:
                 row["line"] = line
-                row["record_no"] = self.records
+                row["record_no"] = number
                 self.rows[table].append(row)
                 self._held += 1
         for row in bill_lines:
             row["line"] = line
-            row["record_no"] = self.records
+            row["record_no"] = number
             self.rows["bill_line"].append(row)
             self._held += 1
-        self.records += 1
+        if reserved is None:
+            self.records += 1
         if self._held >= FLUSH_ROWS and self.flush is not None:
             self.flush(self)
             self._held = 0
+
+    def reserve(self) -> int:
+        """Count a record whose rows come with `accept(…, reserved=…)`, when the file has been read."""
+        self.records += 1
+        return self.records - 1
 
     def cover(self, period: str) -> str:
         """Note that the file tells all of a period, though it may have no line for it; return the period."""

@@ -149,7 +149,7 @@ _ANY = {
     "logfire_type": ("logfire.span_type",),
     "codex_turn": ("codex.turn.token_usage.input_tokens",),
     "aggregated": ("gen_ai.aggregated_usage.input_tokens",),
-    "codex_model": ("model",),
+    "plain_model": ("model",),
     "code_path": ("code.filepath", "code.file.path"),
     "code_line": ("code.lineno", "code.line.number"),
     # Usage in a value of its own.

@@ -198,6 +198,8 @@ def rows_of(hop: Hop, found: Found, context: Context, hash_key: bytes | None) ->
         **owners,
     }
     if operation is None:
+        if "plain_model" in found and type(found["plain_model"]) is str:
+            span["model"] = found["plain_model"]
         if hop.kind in (3, 4, 5) or not _MESSAGING.isdisjoint(found):
             _read_message(found, span)
         return span, None

@@ -6,6 +6,7 @@ from typing import Any
 
 from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake
+from attribution.sources._otlp_intake import Place, Rows, release, take
 from attribution.sources._otlp_names import RESOURCE
 from attribution.sources._otlp_spans import Context, Hop, context_of, gather, links_of, rows_of
 from attribution.sources._otlp_values import hex_id, microseconds
@@ -47,38 +48,34 @@ def recognise(sample: Sample) -> int:
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Take every span; log records and metric points are context."""
+    place = Place(line)
     for key, signal in _TOP.items():
         for resource in _list(document.get(key), key):
             if signal == "resourceSpans":
-                _read_resource(_object(resource, key), line, intake)
+                _read_resource(_object(resource, key), place, intake)
             else:
                 intake.pass_over(_count_records(resource))
 
 
-def _read_resource(resource: dict[str, Any], line: int, intake: Intake) -> None:
+def finish(intake: Intake) -> None:
+    """Hand over the spans that had to wait for others of the file."""
+    release(intake)
+
+
+def _read_resource(resource: dict[str, Any], place: Place, intake: Intake) -> None:
     described = resource.get("resource") or {}
     own = gather(described.get("attributes") or (), RESOURCE)
     for key in _SCOPES:
         for group in _list(resource.get(key), key):
             scope: dict[str, Any] = next((group[name] for name in _SCOPE if group.get(name)), {})
             scoped = gather(scope.get("attributes") or (), RESOURCE)
-            context = context_of(
-                own.copy(), scoped, scope.get("name") or "", scope.get("version") or "", intake.hash_key
-            )
+            name, version = scope.get("name") or "", scope.get("version") or ""
+            context = context_of(own.copy(), scoped, name, version, intake.hash_key)
             for span in _list(group.get("spans"), "spans"):
-                _read_span(span, context, line, intake)
+                take(span, _rows, context, place, intake)
 
 
-def _read_span(span: dict[str, Any], context: Context, line: int, intake: Intake) -> None:
-    try:
-        row, observation = _rows(span, context, intake)
-    except Unreadable as fault:
-        intake.set_aside(line, fault, intake.records)
-        return
-    intake.accept(line, span=row, observation=observation)
-
-
-def _rows(span: Any, context: Context, intake: Intake) -> tuple[dict[str, Any], dict[str, Any] | None]:
+def _rows(span: Any, context: Context, hash_key: bytes | None) -> Rows:
     if type(span) is not dict:
         raise Unreadable("not_an_object", "a span", mask(span))
     if "traceId" not in span:
@@ -105,7 +102,7 @@ def _rows(span: Any, context: Context, intake: Intake) -> tuple[dict[str, Any], 
         links_of(span.get("links")),
         _exception(span.get("events")) if is_error else None,
     )
-    return rows_of(hop, gather(span.get("attributes") or ()), context, intake.hash_key)
+    return rows_of(hop, gather(span.get("attributes") or ()), context, hash_key)
 
 
 def _exception(events: Any) -> str | None:
