@@ -10,6 +10,7 @@ import csv
 import gzip
 import hashlib
 import io
+import itertools
 import json
 import re
 import stat
@@ -76,9 +77,10 @@ BLOCK = 4 * 1024 * 1024
 _EMBEDDED = Limits()
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _SECRETS = re.compile(
-    r"[\w.+-]+@[\w-]+\.[\w.-]+|\b(?:sk|pk|rk|key|ghp|xox[a-z])[-_][\w-]{6,}|\bAKIA[A-Z0-9]{12,}|\+?\d[\d ()-]{7,}\d|eyJ[\w-]{10,}"
+    r"[\w.+-]+@[\w-]+\.[\w.-]+|\b(?:sk|pk|rk|key|ghp|xox[a-z])[-_][\w-]{6,}|\bAKIA[A-Z0-9]{12,}"
+    r"|\+?\d[\d ()-]{7,}\d|eyJ[\w-]{10,}"
 )
-_STRING_VALUE = re.compile(r'(:\s*|\[\s*|,\s*)"(?:[^"\\]|\\.)*"?(?!\s*:)')
+_STRING_VALUE = re.compile(r'(:\s*|\[\s*|,\s*)"(?:[^"\\]|\\.)*(?:"(?!\s*:)|\\?$)')
 
 
 def mask(text: object, length: int = 80) -> str:
@@ -217,9 +219,9 @@ def _why_not_json(line: bytes, error: str) -> Unreadable:
         return Unreadable("too_deep", "at most 100 levels", excerpt)
     if "control character" in error:
         return Unreadable("control_character", "escaped control characters", excerpt)
-    if "surrogate" in error:
+    if "surrogate" in error or ("hex escape" in error and re.search(rb"\\u[dD][89a-fA-F]", line)):
         return Unreadable("lone_surrogate", "whole characters", excerpt)
-    if re.search(rb"\b(NaN|Infinity)\b", line) and ("NaN" in error or "Infinity" in error or "expected value" in error):
+    if re.search(rb"\b(NaN|Infinity)\b", line) and re.search("NaN|Infinity|expected value|invalid number", error):
         return Unreadable("not_a_number", "finite numbers", excerpt)
     return Unreadable("not_json", "one JSON object on the line", excerpt)
 
@@ -260,15 +262,48 @@ class _Metered(io.RawIOBase):
         self._unpacked += len(block)
         ratio = self._unpacked // max(self._packed, 1)
         if self._unpacked > self._limits.unpacked_bytes or (self._unpacked > BLOCK * 16 and ratio > self._limits.ratio):
-            raise SourceError.refused(
-                str(self._path), f"it unpacks to more than {self._unpacked:,} bytes", "Raise the limits if that is right."
-            )
+            why = f"it unpacks to more than {self._unpacked:,} bytes"
+            raise SourceError.refused(str(self._path), why, "Raise the limits if that is right.")
         buffer[: len(block)] = block
         return len(block)
 
     def close(self) -> None:
         self._stream.close()
         super().close()
+
+
+class _Zstandard:
+    """Reads frame after frame; unlike the library's own stream, it notices when the last one is cut."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream, self._waiting = stream, b""
+        self._frame: Any = None
+
+    def read(self, size: int) -> bytes:
+        """Return up to `size` unpacked bytes, none at the end of the last frame."""
+        while not self._waiting and (packed := self._stream.read(4096)):
+            self._waiting = self._unpack(packed)
+        if not self._waiting and self._frame is not None:
+            raise EOFError("it ends within a frame")
+        given, self._waiting = self._waiting[:size], self._waiting[size:]
+        return given
+
+    def _unpack(self, packed: bytes) -> bytes:
+        import zstandard
+
+        unpacked = []
+        while packed:
+            frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
+            try:
+                unpacked.append(frame.decompress(packed))
+            except zstandard.ZstdError as error:
+                raise ValueError(str(error)) from None
+            self._frame, packed = (None, frame.unused_data) if frame.eof else (frame, b"")
+        return b"".join(unpacked)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
 
 
 def _open_text(path: Path, limits: Limits) -> IO[bytes]:
@@ -280,10 +315,7 @@ def _open_text(path: Path, limits: Limits) -> IO[bytes]:
         stream.close()
         return io.BufferedReader(_Metered(gzip.open(path, "rb"), path, limits), BLOCK)  # type: ignore[arg-type]
     if head == b"\x28\xb5\x2f\xfd":
-        import zstandard
-
-        unpacked = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True, closefd=True)
-        return io.BufferedReader(_Metered(unpacked, path, limits), BLOCK)
+        return io.BufferedReader(_Metered(_Zstandard(stream), path, limits), BLOCK)  # type: ignore[arg-type]
     return stream
 
 
@@ -296,6 +328,8 @@ def _kind_of(path: Path, start: bytes) -> str:
         return "empty"
     if text[:1] in b"{[":
         return _json_kind(text)
+    if any(_is_object(line) for line in text.split(b"\n", 4)[:4]):
+        return "jsonl"
     header = text.split(b"\n", 1)[0]
     if header.lstrip()[:1] == b"<" or b"\x00" in header:
         return "other"
@@ -387,29 +421,32 @@ def _read_whole(path: Path, limits: Limits) -> Iterator[Read]:
 
 
 def _read_elements(text: str, limits: Limits) -> Iterator[Read]:
-    scanner, position, line, counted = json.JSONDecoder(), 0, 1, 0
-    is_array = text.lstrip()[:1] == "["
-    position = text.find("[") + 1 if is_array else 0
-    separators = " \t\r\n," if is_array else " \t\r\n"
+    """Read documents one after the other; those of an array are records of their own."""
+    scanner, position, line, counted, is_array = json.JSONDecoder(), 0, 1, 0, False
     while True:
-        while position < len(text) and text[position] in separators:
-            position += 1
-        if position >= len(text) or (is_array and text[position] == "]"):
-            return
+        position = _SEPARATORS.match(text, position).end()  # type: ignore[union-attr]
         line += text.count("\n", counted, position)
         counted = position
+        if position >= len(text):
+            break
+        if text[position] == ("]" if is_array else "["):
+            position, is_array = position + 1, not is_array
+            continue
         try:
             _, end = scanner.raw_decode(text, position)
         except (ValueError, RecursionError):
-            rest = text[position:].encode()
-            yield Read(line, None, _why_not_json(rest, ""), is_cut=True)
+            yield Read(line, None, _why_not_json(text[position:].encode(), ""), is_cut=True)
             return
         try:
             yield Read(line, decode(text[position:end].encode(), limits))
         except Unreadable as error:
             yield Read(line, None, error)
         position = end
+    if is_array:
+        yield Read(line, None, Unreadable("not_json", "the end of the array", ""), is_cut=True)
 
+
+_SEPARATORS = re.compile(r"[ \t\r\n,]*")
 
 # Tables.
 
@@ -430,7 +467,8 @@ def _read_csv(path: Path, delimiter: str, limits: Limits) -> Iterator[Read]:
             fault = Unreadable("wrong_width", f"{len(header)} cells", f"{len(cells)} cells")
         if fault is None and cells == header:
             fault = Unreadable("repeated_header", "a row of values", "the header again")
-        yield Read(number, None if fault else dict(zip(header, cells, strict=True)), fault, is_cut and fault is not None)
+        document = None if fault else dict(zip(header, cells, strict=True))
+        yield Read(number, document, fault, is_cut and fault is not None)
 
 
 def _csv_records(
@@ -456,7 +494,8 @@ def _csv_records(
         except (csv.Error, UnicodeDecodeError) as error:
             lines.push_back(consumed[1:])
             reason = "not_utf8" if isinstance(error, UnicodeDecodeError) else "not_csv"
-            yield number, [], Unreadable(reason, "a CSV row with closed quotes", mask(raw.decode("utf-8", "replace"))), True
+            excerpt = mask(raw.decode("utf-8", "replace"))
+            yield number, [], Unreadable(reason, "a CSV row with closed quotes", excerpt), state == "cut"
 
 
 class _Pushback:
@@ -493,15 +532,14 @@ def _parquet(path: Path) -> pq.ParquetFile:
 
 def _sniff_parquet(path: Path) -> Sample:
     file = _parquet(path)
-    first = next(file.iter_batches(batch_size=25), None)
-    documents = first.to_pylist() if first is not None else []
+    documents = [read.document or {} for read in itertools.islice(_read_parquet(path, 25), 25)]
     return Sample(str(path), "parquet", documents, file.schema_arrow.names)
 
 
-def _read_parquet(path: Path) -> Iterator[Read]:
+def _read_parquet(path: Path, batch_size: int = 20_000) -> Iterator[Read]:
     line = 0
     try:
-        for batch in _parquet(path).iter_batches(batch_size=20_000):
+        for batch in _parquet(path).iter_batches(batch_size=batch_size):
             for row in batch.to_pylist():
                 line += 1
                 yield Read(line, row)
