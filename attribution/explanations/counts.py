@@ -190,7 +190,7 @@ def _tallies(question: Question) -> str:
     branch = "segment_id, place_id, is_in_slice, step, model, service_tier, role, attempt_model, attempt_tier"
     return f"""
     request_count as (
-        select segment_id, count(distinct request_id) filter (not is_after) / {question.windows} as requests_0,
+        select segment_id, count(distinct request_id) filter (not is_after) as requests_0,
             count(distinct request_id) filter (is_after) as requests_1
         from seen group by segment_id
     ),

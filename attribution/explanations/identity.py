@@ -137,8 +137,10 @@ def _factors(question: Question) -> str:
         select * replace ({_as_double()}), {earlier} as exact_0, own_1 as exact_1 from leaf
     ),
     factor as (
-        select place_id, segment_id, is_continuing, {column_list(LEAF)}, exact_0, exact_1, requests_0, requests_1,
-            exact_0::double as value_0, exact_1::double as value_1, all_0 as total_0, all_1 as total_1, {columns}
+        select place_id, segment_id, is_continuing, {column_list(LEAF)}, exact_0, exact_1,
+            requests_0 / {question.windows} as requests_0, requests_1,
+            exact_0::double as value_0, exact_1::double as value_1,
+            all_0 / {question.windows} as total_0, all_1 as total_1, {columns}
         from number
     )"""
 

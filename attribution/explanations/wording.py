@@ -55,7 +55,9 @@ def headline(about: str, labels: tuple[str, str], costs: Mapping[str, Decimal], 
         return f"{about} did not change: {dollars(before)} in {labels[0]} and in {labels[1]}."
     verb = "rose" if change > 0 else "fell" if change < 0 else "stayed the same"
     size = f" ({dollars(abs(change))})" if change else ""
-    if before > 0 and change:
+    if before == 0 and change:
+        size = f" from nothing to {dollars(change)}"
+    elif before > 0 and change:
         size = f" {percent(abs(change) / before)}{size}"
     found = drivers[drivers["is_material"]]
     rows = sorted(
@@ -90,14 +92,15 @@ def cents(effects: Sequence[Decimal], total: Decimal) -> list[str]:
 
 
 def dollars(amount: Decimal) -> str:
-    """Show an amount: whole dollars from a hundred on, cents below, two figures below a cent."""
+    """Show an amount: whole dollars from a hundred on, cents from one on, below that two figures and cents at least."""
     sign = "-" if amount < 0 else ""
     size = abs(amount)
-    if size >= 100:
-        return f"{sign}${size.quantize(Decimal(1), ROUND_HALF_EVEN):,}"
-    if size >= Decimal("0.01") or size == 0:
-        return f"{sign}${size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
-    return f"{sign}${size.quantize(Decimal(1).scaleb(size.adjusted() - 1), ROUND_HALF_EVEN):f}"
+    places = 0 if size >= 100 else 2 if size >= 1 or size == 0 else max(2, 1 - size.adjusted())
+    shown = f"{size.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN):,f}"
+    if places > 2:
+        whole, _, rest = shown.partition(".")
+        shown = f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+    return f"{sign}${shown}"
 
 
 def percent(share: Decimal) -> str:

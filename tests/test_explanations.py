@@ -1,0 +1,593 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from attribution import schema
+from attribution.errors import LedgerError, QuestionError, SchemaError
+from attribution.explanations import Explanation, explain_change, explain_windows
+from attribution.explanations.rules import FACTORS, NODES, WEIGHTS
+from attribution.ledger import Ledger
+from attribution.periods import parse
+from tests.examples import call, identity, insert, ledger_of
+
+BEFORE, AFTER = "2026-W41", "2026-W42"
+MONDAYS = {BEFORE: datetime(2026, 10, 5, 9), AFTER: datetime(2026, 10, 12, 9)}
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Call:
+    """One logical call: what it used on each attempt, by meter, at a price per token."""
+
+    request: str
+    workflow: str = "triage"
+    team: str | None = "support"
+    feature: str | None = "classify"
+    step: str = "chat"
+    attempts: tuple[str, ...] = ("small",)
+    tier: str = "standard"
+    units: tuple[tuple[str, int], ...] = (("input", 1000), ("output", 100))
+    price: tuple[tuple[str, str], ...] = (("input", "0.000002"), ("cache_read", "0.0000005"), ("output", "0.00001"))
+    dear: tuple[tuple[str, str], ...] = (("small", "1"), ("large", "10"))
+    discount: str = "1"
+
+    def role(self, number: int) -> str:
+        if number == 1:
+            return "primary"
+        return "retry" if self.attempts[number - 1] == self.attempts[0] else "fallback"
+
+    def lines(self, number: int) -> dict[str, tuple[int, Decimal]]:
+        times = Decimal(dict(self.dear)[self.attempts[number - 1]])
+        return {meter: (units, units * times * Decimal(dict(self.price)[meter])) for meter, units in self.units}
+
+    def cost(self, number: int) -> Decimal:
+        return sum((cost for _, cost in self.lines(number).values()), ZERO)
+
+
+def ledger_for(weeks: dict[str, list[Call]], family: Iterable[dict[str, Any]] = ()) -> Ledger:
+    """A ledger of these calls, each week's on its Monday."""
+    events, items = [], []
+    for week, calls in weeks.items():
+        for place, one in enumerate(calls):
+            for number in range(1, len(one.attempts) + 1):
+                name = f"{week}-{place}-{number}"
+                events.append(_event(week, place, number, one))
+                items += [
+                    {
+                        "event_id": identity(name),
+                        "meter": meter,
+                        "quantity": Decimal(units),
+                        "unit": "tokens",
+                        "list_cost": cost,
+                    }
+                    for meter, (units, cost) in one.lines(number).items()
+                ]
+    ledger = ledger_of(*events, family=list(family))
+    ledger.run("drop view if exists line_item")
+    ledger.run(schema.table("line_item").ddl())
+    insert(ledger, "line_item", items)
+    return ledger
+
+
+def _event(week: str, place: int, number: int, one: Call) -> dict[str, Any]:
+    return call(
+        f"{week}-{place}-{number}",
+        trace_id=f"{week}-{one.request}",
+        call_id=f"{week}-{place}",
+        attempt_no=number,
+        attempt_role=one.role(number),
+        started_at=MONDAYS[week] + timedelta(minutes=place),
+        owner_team=one.team,
+        workflow_id=one.workflow,
+        feature=one.feature,
+        operation=one.step,
+        model=one.attempts[number - 1],
+        service_tier=one.tier,
+        list_cost=one.cost(number),
+        contracted_cost=one.cost(number) * Decimal(one.discount),
+    )
+
+
+def explained(before: list[Call], after: list[Call], **options: Any) -> Explanation:
+    return explain_change(ledger_for({BEFORE: before, AFTER: after}), BEFORE, AFTER, **options)
+
+
+def effects(answer: Explanation) -> dict[str, Decimal]:
+    """The drivers that did anything."""
+    pairs = zip(answer.drivers["driver"], answer.drivers["effect"], strict=True)
+    return {driver: effect for driver, effect in pairs if effect != 0}
+
+
+def requests(count: int, **columns: Any) -> list[Call]:
+    return [Call(request=f"{columns.get('workflow', 'triage')}-{place}", **columns) for place in range(count)]
+
+
+def total(calls: Iterable[Call]) -> Decimal:
+    return sum((one.cost(n) * Decimal(one.discount) for one in calls for n in range(1, len(one.attempts) + 1)), ZERO)
+
+
+# One driver changed: it is the only line and equals the change.
+
+UNITS = (("input", 1000), ("output", 100))
+CHEAPER = (("input", "0.000001"), ("cache_read", "0.0000005"), ("output", "0.00001"))
+PURE = {
+    "traffic": (requests(10), requests(17)),
+    "fan-out": (requests(4), [*requests(4), *requests(4)]),
+    "retries": (requests(10), [*requests(7), *requests(3, attempts=("small", "small"))]),
+    "fallbacks": (requests(10), [*requests(7), *requests(3, attempts=("small", "large"))]),
+    "model mix": (requests(10), [*requests(4), *[replace(one, attempts=("large",)) for one in requests(10)[4:]]]),
+    "service tier": (
+        [*requests(5), *[replace(one, tier="batch", discount="0.5") for one in requests(10)[5:]]],
+        [*requests(2), *[replace(one, tier="batch", discount="0.5") for one in requests(10)[2:]]],
+    ),
+    "prompt size": (requests(9), requests(9, units=(("input", 1700), ("output", 100)))),
+    "response size": (requests(9), requests(9, units=(("input", 1000), ("output", 130)))),
+    "cache": (requests(9), requests(9, units=(("input", 300), ("cache_read", 700), ("output", 100)))),
+    "unit price": (requests(9), requests(9, price=CHEAPER)),
+    "new workflows": (requests(3), [*requests(3), *requests(5, workflow="refund")]),
+    "retired workflows": ([*requests(3), *requests(5, workflow="refund")], requests(3)),
+    "workflow mix": (
+        [*requests(3), *requests(7, workflow="refund", attempts=("large",))],
+        [*requests(7), *requests(3, workflow="refund", attempts=("large",))],
+    ),
+}
+
+
+@pytest.mark.parametrize("driver", sorted(PURE))
+def test_what_alone_changed_is_the_only_line_and_equals_the_change(driver: str) -> None:
+    before, after = PURE[driver]
+    if driver in ("retries", "fallbacks"):
+        after = [replace(one, request=str(place)) for place, one in enumerate(after)]
+
+    answer = explained(before, after)
+
+    assert effects(answer) == {driver: total(after) - total(before)}
+    assert answer.change == total(after) - total(before)
+
+
+@pytest.mark.parametrize("driver", ["reasoning", "other usage"])
+def test_reasoning_and_other_meters_have_lines_of_their_own(driver: str) -> None:
+    meter = {"reasoning": "reasoning", "other usage": "web_search"}[driver]
+    price = (("input", "0.000002"), ("output", "0.00001"), (meter, "0.01"))
+    before = requests(5, price=price, units=(("input", 1000), ("output", 100), (meter, 2)))
+    after = requests(5, price=price, units=(("input", 1000), ("output", 100), (meter, 3)))
+
+    assert effects(explained(before, after)) == {driver: Decimal("0.05")}
+
+
+def test_nothing_changed_nothing_shown() -> None:
+    calls = [*requests(5), *requests(3, workflow="refund", attempts=("large", "small"))]
+
+    answer = explained(calls, calls)
+
+    assert effects(answer) == {}
+    assert answer.headline.startswith("Spend did not change")
+
+
+def test_a_whole_model_swap_under_growing_traffic_is_model_mix_and_traffic() -> None:
+    answer = explained(requests(10), requests(20, attempts=("large",)))
+
+    # Per request $0.003 and $0.03: Bennet's rule on the two factors that changed.
+    assert effects(answer) == {"traffic": Decimal("0.165"), "model mix": Decimal("0.405")}
+
+
+def test_lmdi_credits_a_swap_whole_to_what_was_zero_and_that_is_why_it_is_not_the_default() -> None:
+    answer = explained(requests(10), requests(20, attempts=("large",)), method="lmdi")
+
+    assert effects(answer) == {"model mix": answer.change}
+
+
+def test_pvm_values_price_at_later_quantities() -> None:
+    after = requests(12, price=CHEAPER)
+
+    answer = explained(requests(10), after, method="pvm")
+
+    assert effects(answer) == {"traffic": Decimal("0.006"), "unit price": Decimal("-0.012")}
+
+
+def test_discount_and_list_price_are_parts_of_the_unit_price() -> None:
+    answer = explained(requests(10, discount="0.9"), requests(10, price=CHEAPER, discount="0.8"))
+    parts = dict(zip(answer.price_parts["part"], answer.price_parts["effect"], strict=True))
+
+    # List 0.03 → 0.02, kept 0.9 → 0.8; both meters together, Bennet's rule.
+    assert parts == {"list price": Decimal("-0.0085"), "discount": Decimal("-0.0025"), "exchange rate": 0}
+    assert effects(answer) == {"unit price": Decimal("-0.011")}
+
+
+def test_an_exchange_rate_is_a_part_of_the_unit_price() -> None:
+    rates = pa.table(
+        {"day": [MONDAYS[BEFORE].date(), MONDAYS[AFTER].date()], "rate": [Decimal("0.90"), Decimal("0.95")]}
+    )
+
+    answer = explained(requests(10), requests(10), rates=rates)
+    parts = dict(zip(answer.price_parts["part"], answer.price_parts["effect"], strict=True))
+
+    assert answer.cost_before == Decimal("0.027")
+    assert parts["exchange rate"] == Decimal("0.0015") == answer.change
+
+
+def test_better_tagging_alone_is_coverage_shift_and_nothing_else() -> None:
+    untagged = [replace(one, team=None) for one in requests(9, units=(("input", 5000), ("output", 10)))]
+    untagged = [replace(one, request=f"u{place}") for place, one in enumerate(untagged)]
+    before = [*requests(4), *untagged]
+    after = [replace(one, team="support") for one in before]
+    moved = total(untagged)
+
+    ledger = ledger_for({BEFORE: before, AFTER: after})
+
+    def answer(team: str | None) -> dict[str, Decimal]:
+        return effects(explain_change(ledger, BEFORE, AFTER, where={"owner_team": team}))
+
+    assert answer("support") == {"coverage shift": moved}
+    assert answer(None) == {"coverage shift": -moved}
+    assert effects(explain_change(ledger, BEFORE, AFTER)) == {}
+
+
+def test_untagged_calls_of_a_workflow_that_two_teams_run_belong_to_neither() -> None:
+    before = [*requests(4), *requests(4, team="sales"), *requests(2, team=None)]
+    after = [*requests(4), *requests(4, team="sales"), *requests(2)]
+
+    answer = explained(before, after, where={"owner_team": "support"})
+
+    assert "coverage shift" not in effects(answer)
+
+
+def test_a_version_of_a_workflow_is_neither_new_nor_retired() -> None:
+    family = [{"kind": "workflow", "name": f"triage-v{n}", "family": "triage"} for n in (4, 5)]
+    weeks = {BEFORE: requests(5, workflow="triage-v4"), AFTER: requests(6, workflow="triage-v5")}
+
+    answer = explain_change(ledger_for(weeks, family), BEFORE, AFTER)
+
+    assert effects(answer) == {"traffic": Decimal("0.003")}
+
+
+# What people read, and what is refused.
+
+
+def test_the_headline_names_the_team_the_rise_and_its_drivers_in_order() -> None:
+    before = requests(100)
+    after = [*requests(110), *requests(30, workflow="draft")]
+    retried = [replace(one, attempts=("small", "small")) for one in after[:20]]
+
+    ledger = ledger_for({BEFORE: [*before, *requests(30, workflow="draft")], AFTER: [*retried, *after[20:]]})
+    answer = explain_change(ledger, BEFORE, AFTER, where={"owner_team": "support"})
+
+    assert answer.headline == ("Support rose 23 % ($0.09): 64 % more retries in triage, 36 % more traffic in triage.")
+
+
+def test_when_signs_differ_both_sides_come_before_the_net() -> None:
+    answer = explained(requests(10), requests(20, price=CHEAPER))
+
+    assert answer.headline == "Spend rose 33 % ($0.01): more traffic ($0.025) added; lower prices ($0.015) saved."
+
+
+def test_a_team_without_earlier_spend_is_new_not_infinitely_more() -> None:
+    ledger = ledger_for({BEFORE: requests(3, team="sales"), AFTER: requests(5)})
+
+    answer = explain_change(ledger, BEFORE, AFTER, where={"owner_team": "support"})
+
+    assert answer.headline == "Support rose from nothing to $0.015: 100 % new workflows."
+
+
+def test_interaction_tells_how_much_no_driver_does_alone() -> None:
+    answer = explained(requests(10), requests(20, attempts=("large",)))
+
+    # Alone: traffic 0.03, model mix 0.27; together 0.57.
+    assert answer.interaction == pytest.approx(1 - 0.30 / 0.57, abs=1e-6)
+
+
+def test_unpriced_calls_are_left_out_of_both_periods_and_counted() -> None:
+    ledger = ledger_for({BEFORE: requests(5), AFTER: requests(6)})
+    unpriced = call("x", started_at=MONDAYS[AFTER], list_cost=None, price_status="unpriced", owner_team="support")
+    for name in schema.STEP_TABLES.values():
+        part = schema.table("cost_event").of_step({v: k for k, v in schema.STEP_TABLES.items()}[name])
+        insert(ledger, name, [{column: unpriced.get(column) for column in part.names}])
+
+    answer = explain_change(ledger, BEFORE, AFTER)
+
+    assert effects(answer) == {"traffic": Decimal("0.003")}
+    assert answer.unpriced[["period", "price_status", "calls"]].values.tolist() == [[AFTER, "unpriced", 1]]
+
+
+def test_a_ledger_without_line_items_explains_each_cost_as_a_fee() -> None:
+    events = [
+        call(f"{week}-{place}", trace_id=f"{week}-{place}", started_at=MONDAYS[week], list_cost=cost)
+        for week, cost in ((BEFORE, "2"), (AFTER, "3"))
+        for place in range(4)
+    ]
+
+    assert effects(explain_change(ledger_of(*events), BEFORE, AFTER)) == {"unit price": Decimal(4)}
+
+
+def test_the_mean_of_several_earlier_windows_is_an_earlier_period() -> None:
+    weeks = {BEFORE: requests(12), AFTER: requests(9)}
+    windows = [parse("2026-W40"), parse(BEFORE)]
+
+    answer = explain_windows(ledger_for(weeks), windows, parse(AFTER))
+
+    assert answer.cost_before == Decimal("0.018")
+    assert effects(answer) == {"traffic": Decimal("0.009")}
+
+
+def test_the_same_weekdays_before_may_be_asked_for() -> None:
+    ledger = ledger_for({BEFORE: requests(5), AFTER: requests(6)})
+
+    answer = explain_change(ledger, "same weekdays before", "2026-10-12")
+
+    assert (answer.before, effects(answer)) == ("2026-10-05", {"traffic": Decimal("0.003")})
+
+
+def test_what_cannot_be_compared_is_refused_with_what_there_is() -> None:
+    ledger = ledger_for({BEFORE: requests(5), AFTER: requests(6)})
+
+    with pytest.raises(LedgerError, match=r"no calls in 2026-W30\. It has calls from 2026-10-05 to 2026-10-12"):
+        explain_change(ledger, "2026-W30", AFTER)
+    with pytest.raises(LedgerError, match="no priced calls in 2026-W41 or 2026-W42"):
+        explain_change(ledger, BEFORE, AFTER, where={"owner_team": "nobody"})
+    with pytest.raises(QuestionError, match="does not overlap 2026-10"):
+        explain_change(ledger, BEFORE, "2026-10")
+    with pytest.raises(QuestionError, match="shapley, pvm or lmdi"):
+        explain_change(ledger, BEFORE, AFTER, method="ratio")
+    with pytest.raises(SchemaError, match="Did you mean `owner_team`"):
+        explain_change(ledger, BEFORE, AFTER, where={"ower_team": "support"})
+    with pytest.raises(SchemaError, match="`colour` is not a column of `leaves`"):
+        explain_change(ledger, BEFORE, AFTER).drill_down("colour")
+
+
+def test_a_period_whose_calls_are_all_unpriced_is_refused() -> None:
+    events = [call("a", started_at=MONDAYS[BEFORE]), call("b", started_at=MONDAYS[AFTER], list_cost=None)]
+
+    with pytest.raises(LedgerError, match=r"no priced call in 2026-W42\. All 1 calls there are unpriced"):
+        explain_change(ledger_of(*events), BEFORE, AFTER)
+
+
+def test_a_cheaper_model_that_grows_shows_a_saving_in_the_drill_down() -> None:
+    large = [replace(one, attempts=("large",)) for one in requests(10)]
+    before, after = [*large[:8], *requests(10)[8:]], [*large[:4], *requests(10)[4:]]
+
+    rows = explained(before, after).drill_down("model").set_index("model")
+
+    # Average cost per unit of share is 10 × (0.6 × $0.03 + 0.4 × $0.003) = $0.192; shares move by 0.4.
+    assert rows.loc["openai/small", "model_mix"] == Decimal("-0.0648")
+    assert rows.loc["openai/large", "model_mix"] == Decimal("-0.0432")
+    assert sum(rows["model_mix"]) == total(after) - total(before)
+
+
+def test_names_are_shown_as_text() -> None:
+    answer = explained(requests(3, team="<script>"), requests(5, team="<script>"), where={"owner_team": "<script>"})
+
+    assert "<script>" not in answer._repr_html_()
+    assert "&lt;script&gt;" in answer._repr_html_()
+
+
+# Invariants of the method over random cases.
+
+prices = st.sampled_from(
+    [
+        (("input", "0.000002"), ("cache_read", "0.0000005"), ("output", "0.00001"), ("fee", "-0.001")),
+        (("input", "0.000003"), ("cache_read", "0"), ("output", "0.000012"), ("fee", "0.004")),
+    ]
+)
+usage = st.fixed_dictionaries(
+    {"input": st.integers(1, 4000), "output": st.integers(0, 500)},
+    optional={"cache_read": st.integers(1, 3000), "fee": st.just(1)},
+)
+logical_calls = st.builds(
+    lambda request, workflow, step, attempts, tier, units, discount: Call(
+        request=f"{workflow}-{request}",
+        workflow=workflow,
+        step=step,
+        attempts=tuple(attempts),
+        tier=tier,
+        units=tuple(units.items()),
+        discount=discount,
+    ),
+    st.integers(0, 3),
+    st.sampled_from(["triage", "refund", "draft"]),
+    st.sampled_from(["chat", "embeddings"]),
+    st.lists(st.sampled_from(["small", "large"]), min_size=1, max_size=3),
+    st.sampled_from(["standard", "batch"]),
+    usage,
+    st.sampled_from(["1", "0.8"]),
+)
+
+
+@st.composite
+def weeks(draw: st.DrawFn) -> tuple[list[Call], list[Call]]:
+    periods = []
+    for _ in (BEFORE, AFTER):
+        price = draw(prices)
+        calls = draw(st.lists(logical_calls, min_size=1, max_size=8))
+        periods.append([replace(one, price=price) for one in calls])
+    return periods[0], periods[1]
+
+
+invariant = settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+
+
+@given(weeks())
+@invariant
+def test_effects_add_up_to_the_change_exactly(case: tuple[list[Call], list[Call]]) -> None:
+    before, after = case
+    ledger = ledger_for({BEFORE: before, AFTER: after})
+
+    for method in ("shapley", "pvm", "lmdi"):
+        answer = explain_change(ledger, BEFORE, AFTER, method=method)
+
+        assert answer.change == total(after) - total(before)
+        assert sum(effects(answer).values(), ZERO) == answer.change
+        assert sum(answer.price_parts["effect"]) == effects(answer).get("unit price", ZERO)
+
+
+@given(weeks())
+@invariant
+def test_swapping_the_periods_negates_every_effect(case: tuple[list[Call], list[Call]]) -> None:
+    before, after = case
+    there, back = effects(explained(before, after)), effects(explained(after, before))
+    turned = {"new workflows": "retired workflows", "retired workflows": "new workflows"}
+
+    for driver in {*there, *[turned.get(name, name) for name in back]}:
+        assert there.get(driver, ZERO) == pytest.approx(
+            -back.get(turned.get(driver, driver), ZERO), abs=Decimal("1e-9")
+        )
+
+
+@given(weeks(), st.randoms())
+@invariant
+def test_the_order_of_rows_does_not_matter(case: tuple[list[Call], list[Call]], random: Any) -> None:
+    before, after = case
+    shuffled = [random.sample(calls, len(calls)) for calls in case]
+
+    assert effects(explained(before, after)) == effects(explained(*shuffled))
+
+
+@given(weeks())
+@invariant
+def test_effects_are_linear_in_currency(case: tuple[list[Call], list[Call]]) -> None:
+    doubled = [
+        [replace(one, dear=tuple((model, str(2 * Decimal(times))) for model, times in one.dear)) for one in calls]
+        for calls in case
+    ]
+    single, double = effects(explained(*case)), effects(explained(*doubled))
+
+    for driver in {*single, *double}:
+        assert double.get(driver, ZERO) == pytest.approx(2 * single.get(driver, ZERO), abs=Decimal("1e-9"))
+
+
+@given(weeks())
+@invariant
+def test_slices_of_whole_segments_add_up_for_every_driver(case: tuple[list[Call], list[Call]]) -> None:
+    ledger = ledger_for({BEFORE: case[0], AFTER: case[1]})
+    whole = _with_traffic_and_mix_together(effects(explain_change(ledger, BEFORE, AFTER)))
+    added: dict[str, Decimal] = defaultdict(Decimal)
+    for workflow in {one.workflow for calls in case for one in calls}:
+        part = effects(explain_change(ledger, BEFORE, AFTER, where={"workflow_id": workflow}))
+        for driver, effect in _with_traffic_and_mix_together(part).items():
+            added[driver] += effect
+
+    for driver in {*whole, *added}:
+        assert added.get(driver, ZERO) == pytest.approx(whole.get(driver, ZERO), abs=Decimal("1e-9"))
+
+
+def _with_traffic_and_mix_together(lines: dict[str, Decimal]) -> dict[str, Decimal]:
+    together = lines.pop("traffic", ZERO) + lines.pop("workflow mix", ZERO)
+    return lines | {"requests": together}
+
+
+@given(weeks())
+@invariant
+def test_a_nested_split_changes_no_other_driver(case: tuple[list[Call], list[Call]]) -> None:
+    ledger = ledger_for({BEFORE: case[0], AFTER: case[1]})
+    paid = effects(explain_change(ledger, BEFORE, AFTER))
+    one = pa.table({"day": [at.date() for at in MONDAYS.values()], "rate": [Decimal(1), Decimal(1)]})
+
+    converted = explain_change(ledger, BEFORE, AFTER, rates=one)
+
+    assert effects(converted) == paid
+
+
+@given(weeks())
+@invariant
+def test_a_drill_down_keeps_every_driver_and_the_cost_of_every_member(case: tuple[list[Call], list[Call]]) -> None:
+    answer = explained(*case)
+    for by in (("model",), ("workflow_id",), ("role", "meter"), ("service_tier",)):
+        rows = answer.drill_down(*by)
+
+        assert sum(rows["change"], ZERO) == sum(rows["contribution"], ZERO) == answer.change
+        for driver in ("model_mix", "tier_mix", "workflow_mix", "traffic"):
+            assert sum(rows[driver], ZERO) == sum(answer.leaves[driver], ZERO)
+
+
+# An oracle that knows nothing of SQL or integrals: fractions, and every order in which factors could change.
+
+SIZE = {"input": "prompt size", "cache_read": "prompt size", "output": "response size", "fee": "other usage"}
+
+
+def oracle(before: list[Call], after: list[Call]) -> dict[str, Fraction]:
+    counts = [_counts(before), _counts(after)]
+    both = {key[1] for key in counts[0] if key[0] == "N"} & {key[1] for key in counts[1] if key[0] == "N"}
+    lines: dict[str, Fraction] = defaultdict(Fraction)
+    for leaf in {key[1] for c in counts for key in c if key[0] == "cost"}:
+        workflow, role, group, meter = leaf[0], leaf[4], leaf[6], leaf[7]
+        value = [c[("cost", leaf)] for c in counts]
+        if workflow not in both:
+            lines["new workflows" if value[0] == 0 else "retired workflows"] += value[1] - value[0]
+            continue
+        chain = [("N", workflow), ("step", leaf[:2]), ("model", leaf[:3]), ("calls", leaf[:4]), ("attempts", leaf[:6])]
+        chain += [("group", leaf[:7]), ("units", leaf), ("cost", leaf)]
+        factors = [tuple(c[chain[0]] for c in counts)]
+        factors += [_ratio(counts, above, below) for below, above in itertools.pairwise(chain)]
+        names = ["requests", "fan-out", "model mix", "service tier"]
+        names += ["retries" if role == "retry" else "fallbacks", SIZE[meter]]
+        names += ["cache" if group == "input" else "other usage", "unit price"]
+        for name, effect in zip(names, _every_order(factors), strict=True):
+            lines[name] += effect
+    return lines
+
+
+def _counts(calls: list[Call]) -> defaultdict[Any, Fraction]:
+    counts: defaultdict[Any, Fraction] = defaultdict(Fraction)
+    for workflow in {one.workflow for one in calls}:
+        counts[("N", workflow)] = Fraction(len({one.request for one in calls if one.workflow == workflow}))
+    for one in calls:
+        key = (one.workflow, one.step, one.attempts[0], one.tier)
+        for name, length in (("step", 2), ("model", 3), ("calls", 4)):
+            counts[(name, key[:length])] += 1
+        for number, model in enumerate(one.attempts, 1):
+            role = (*key, one.role(number), model)
+            counts[("attempts", role)] += 1
+            for meter, (units, cost) in one.lines(number).items():
+                group = (*role, "input" if meter == "cache_read" else meter)
+                if units:
+                    counts[("group", group)] += units
+                    counts[("units", (*group, meter))] += units
+                    counts[("cost", (*group, meter))] += Fraction(cost) * Fraction(one.discount)
+    return counts
+
+
+def _ratio(counts: list[Any], above: Any, below: Any) -> tuple[Fraction, Fraction]:
+    found = [c[above] / c[below] if c[below] else None for c in counts]
+    first, second = (value if value is not None else found[1 - i] for i, value in enumerate(found))
+    return (Fraction(1) if first is None else first, Fraction(1) if second is None else second)
+
+
+def _every_order(factors: list[tuple[Fraction, Fraction]]) -> list[Fraction]:
+    moving = [place for place, (first, second) in enumerate(factors) if first != second]
+    fixed = math.prod((first for place, (first, _) in enumerate(factors) if place not in moving), start=Fraction(1))
+    result = [Fraction(0)] * len(factors)
+    for order in itertools.permutations(moving):
+        now = {place: factors[place][0] for place in moving}
+        for place in order:
+            old = math.prod(now.values(), start=fixed)
+            now[place] = factors[place][1]
+            result[place] += math.prod(now.values(), start=fixed) - old
+    return [effect / math.factorial(len(moving)) for effect in result]
+
+
+@given(weeks())
+@settings(invariant, max_examples=15)
+def test_effects_are_the_average_over_all_orders(case: tuple[list[Call], list[Call]]) -> None:
+    wanted = oracle(*case)
+    found = _with_traffic_and_mix_together(effects(explained(*case)))
+
+    for driver in {*wanted, *found}:
+        assert float(found.get(driver, ZERO)) == pytest.approx(float(wanted.get(driver, 0)), rel=1e-9, abs=1e-10)
+
+
+def test_five_nodes_are_exact_for_products_of_all_factors() -> None:
+    for power in range(len(FACTORS)):
+        area = sum(weight * node**power for node, weight in zip(NODES, WEIGHTS, strict=True))
+        assert area == pytest.approx(1 / (power + 1), rel=1e-14)
