@@ -34,6 +34,7 @@ def find_lost_hops(ledger: Ledger) -> None:
         ledger.run(_NEVER_SAID)
         ledger.run("delete from lost_hop")
         ledger.run(_FIRST_VERDICT)
+        ledger.run(_SAY_LOST)
         for name in ("needy", "verdict", "bearer", "above", "top", "top_span", "signpost", "root_call"):
             ledger.run(f"drop table if exists {name}")
 
@@ -252,7 +253,7 @@ _ROOT_CALLS = """
 _SUGGESTIONS = """
     insert into verdict
     with received as (
-        select receive.service, receive.ended_at, send.service as producer, receive.messaging_system, receive.destination
+        select receive.service, receive.instance, receive.ended_at, send.service as producer, receive.messaging_system, receive.destination
         from span as receive join span as send using (message_id)
         where receive.message_id is not null and receive.trace_id <> send.trace_id
             and receive.kind = 'client' and send.kind in ('client', 'producer') and send.started_at < receive.started_at
@@ -283,7 +284,8 @@ _SUGGESTIONS = """
         select call.event_id, call.field, 'H4' as signature, near.producer, call.service as consumer,
             near.messaging_system as system, near.destination, near.ended_at as near_at, 6 as place
         from root_call as call join received as near
-            on near.service is not distinct from call.service and near.ended_at <= call.started_at
+            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
+            and near.ended_at <= call.started_at
         union all
         select call.event_id, call.field, 'H9', near.producer, call.service, near.messaging_system, near.destination,
             near.ended_at, 7
@@ -325,6 +327,14 @@ _FIRST_VERDICT = """
         partition by event_id, field order by place, signature, producer, consumer, system, destination
     ) = 1
     order by event_id, field
+"""
+
+#: A call that a hop cut off from its request was not simply never owned.
+_SAY_LOST = """
+    update event_owner set owner_reason = 'lost_at_hop' from lost_hop
+    where lost_hop.event_id = event_owner.event_id and lost_hop.field = 'owner_team'
+        and event_owner.owner_reason = 'never_owned'
+        and lost_hop.signature in ('H1', 'H2', 'H3', 'H4', 'H5', 'H6', 'H8', 'H9')
 """
 
 _BROKEN_HOPS = """
