@@ -15,7 +15,9 @@ __version__ = "0.1.0"
 _ROOMS = {
     "Ledger": "ledger",
     "open_ledger": "ledger",
+    "price": "pricing",
     "price_events": "pricing",
+    "price_usage": "pricing",
     "Explanation": "explanations",
     "explain_change": "explanations",
     "AttributionError": "errors",
@@ -24,6 +26,14 @@ _ROOMS = {
     "QuestionError": "errors",
     "SchemaError": "errors",
     "SourceError": "errors",
+    "build_ledger": "building",
+    "load": "loading",
+    "match": "matching",
+    "resolve_owners": "ownership",
+    "roll_up": "rollups",
+    "measure_coverage": "coverages",
+    "broken_hops": "hops",
+    "read_configuration": "configuration",
 }
 
 __all__ = sorted(_ROOMS)

@@ -6,6 +6,8 @@ becomes a rate card, and all events are priced over the card in one statement.
 
 from __future__ import annotations
 
+from attribution.pricing.frames import price
 from attribution.pricing.rating import price_events
+from attribution.pricing.usages import PricedUsage, price_usage
 
-__all__ = ["price_events"]
+__all__ = ["PricedUsage", "price", "price_events", "price_usage"]
