@@ -17,7 +17,6 @@ from attribution.samples.traffic import (
     OK,
     Calls,
     generate,
-    is_guard,
     is_in_week,
     scale,
 )
@@ -75,10 +74,9 @@ def next_dearness(steering: Steering, part: Part) -> float:
     return steering.dearness * min(max(wanted / usual, 0.6), 1.6)
 
 
-def tell_stories(calls: Calls, part: Part, company: Company, steering: Steering, faults: Set[str]) -> None:
+def tell_stories(calls: Calls, part: Part, company: Company, steering: Steering) -> None:
     """Scale the calls of the story days so that the article's ratios hold, then remember what was spent."""
     support = company.team_of_workflow()[calls["workflow"]] == company.team_names.index("support")
-    support &= ~(is_guard(calls, company) & ("cross_team_agent" in faults))
     if part.day == GPT_DAY:
         _own_gpt(calls, support, company, steering)
     if is_in_week(part.day, JUMP_BEFORE):

@@ -125,7 +125,7 @@ def load_company() -> Company:
 
 def read(name: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of one CSV file beside this module."""
-    with (resources.files("attribution.samples") / f"{name}.csv").open(encoding="utf-8", newline="") as lines:
+    with (resources.files("attribution.samples") / f"{name}.csv").open(encoding="utf-8") as lines:
         yield from csv.DictReader(lines)
 
 

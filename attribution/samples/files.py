@@ -39,6 +39,10 @@ class Folder:
         if text:
             self._file(name).write(text.encode() + b"\n")
 
+    def is_begun(self, name: str) -> bool:
+        """Say whether lines were written to a file already."""
+        return name in self._open
+
     def text(self, name: str, text: str) -> None:
         """Write a whole text file."""
         self.path(name).write_bytes(text.encode())

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from attribution.samples.company import Array, Company
+from attribution.samples.company import Company
 from attribution.samples.faults import EVIDENCE, HOPS, SIGNATURES
 from attribution.samples.ids import Ids
 from attribution.samples.rhythm import Part
-from attribution.samples.traffic import FALLBACK, OK, RENAMED, Calls, is_guard
+from attribution.samples.traffic import FALLBACK, OK, RENAMED, Calls, is_guard, is_review
 
 KEY_MOVED = date(2026, 9, 15)
 #: Exports a call can be seen in.
@@ -73,7 +73,20 @@ def _see(calls: Calls, company: Company, part: Part, faults: Set[str]) -> None:
     calls["in_direct"] = (dialect == "direct") & done
     day_over = (calls["started"] // 3_600_000) % 24 >= 18
     is_last = (part.day.month != date.fromordinal(part.day.toordinal() + 1).month) and "late_events" in faults
+    _where_declared(calls, company, faults)
     calls["late"] = calls["in_spend_logs"] & day_over & is_last
+
+
+def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
+    """Tell an owner on the record that speaks for the call from one on another record of it, or from the caller's."""
+    tags = np.array([w.tags for w in company.workflows])[calls["workflow"]] & (calls["hop"] != SIGNATURES.index("h7"))
+    in_gateway = calls["in_spend_logs"] | calls["in_standard_logging"]
+    declared = calls["evidence"] == EVIDENCE.index("declared")
+    elsewhere = declared & (calls["in_bedrock"] | (in_gateway & ~tags))
+    nested = is_review(calls, company) & (calls["hop"] == SIGNATURES.index("h10"))
+    called = nested | (is_guard(calls, company) & ("cross_team_agent" in faults))
+    evidence = np.where(elsewhere, EVIDENCE.index("matched"), calls["evidence"])
+    calls["evidence"] = np.where(called & declared & (calls["status"] == OK), EVIDENCE.index("inherited"), evidence)
 
 
 def _ids(page: Page, company: Company, ids: Ids) -> None:
@@ -90,6 +103,7 @@ def _ids(page: Page, company: Company, ids: Ids) -> None:
     lists["gateway_call_id"] = [call_ids[n] for n in operation]
     lists["span_id"] = [spans[n] for n in operation]
     lists["trace_id"] = _traces(page, company, own)
+    lists["observation_id"] = ids.hexes(count, 16)
     lists["provider_request_id"] = ids.uuids(count)
     lists["response_id"] = _responses(page, company, ids.hexes(count, 29))
     lists["operation_id"] = [f"op-{page.first + n}" for n in operation]
@@ -155,8 +169,10 @@ def _names(page: Page, company: Company, faults: Set[str]) -> None:
     lists["request_workflow"] = list(lists["workflow_id"])
     guard = is_guard(calls, company) & ("cross_team_agent" in faults)
     for n in np.flatnonzero(guard).tolist():
-        lists["owner"][n], lists["workflow_id"][n], lists["feature"][n] = "platform", "guard-agent", "guard"
+        lists["workflow_id"][n], lists["feature"][n] = "guard-agent", "guard"
     lists["declared"] = list(lists["owner"])
+    for n in np.flatnonzero(guard).tolist():
+        lists["declared"][n] = "platform"
     for n in np.flatnonzero(calls["hop"]).tolist():
         lists["declared"][n] = _declared(SIGNATURES[calls["hop"][n]], page, company, n)
     lists["asked"] = [company.deployments[n].name for n in _asked(calls, company)]
@@ -202,8 +218,7 @@ def _declared(hop: str, page: Page, company: Company, row: int) -> str | None:
     if hop == "misspelt":
         return ("finanace-ops", "Finance Ops")[page["request"][row] % 2]
     if hop == "h10":
-        is_nested = company.steps[page["step"][row]]["step"] == "review"
-        return "copilots" if is_nested else owner
+        return "copilots" if company.steps[page["step"][row]]["step"] == "review" else owner
     if hop in ("h7", "uncached", "no_usage", "sampled"):
         return owner
     return None

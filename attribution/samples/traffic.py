@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from datetime import date, datetime, timezone
+from datetime import UTC, date, datetime
 
 import numpy as np
 
@@ -115,8 +115,14 @@ def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Gener
 
 
 def is_guard(calls: Calls, company: Company) -> Array:
-    """Say which calls the guard agent makes: Platform runs it inside Support's refunds."""
+    """Say which calls are the guard agent's: Platform's agent inside Support's refunds."""
     chosen: Array = calls["step"] == _step(company, "refund-agent", "verify")
+    return chosen
+
+
+def is_review(calls: Calls, company: Company) -> Array:
+    """Say which calls are the nested agent's inside Platform's code review."""
+    chosen: Array = calls["step"] == _step(company, "code-review", "review")
     return chosen
 
 
@@ -212,7 +218,7 @@ def _times(calls: Calls, part: Part, rng: np.random.Generator) -> None:
     reached = np.cumsum(waiting) - waiting
     first = np.r_[True, request[1:] != request[:-1]]
     since = reached - np.repeat(reached[first], np.diff(np.r_[np.flatnonzero(first), count]))
-    midnight = int(datetime(part.day.year, part.day.month, part.day.day, tzinfo=timezone.utc).timestamp()) * 1000
+    midnight = int(datetime(part.day.year, part.day.month, part.day.day, tzinfo=UTC).timestamp()) * 1000
     calls["r_started"] = midnight + calls["r_offset_ms"]
     calls["started"] = calls["r_started"][request] + 30 + since
     calls["ended"] = calls["started"] + duration

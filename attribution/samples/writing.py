@@ -10,13 +10,23 @@ from pathlib import Path
 
 from attribution.errors import QuestionError
 from attribution.samples.article import Steering, begin, next_dearness, tell_stories
+from attribution.samples.bills import Bills, set_billed
 from attribution.samples.company import Company, load_company
+from attribution.samples.exports.anthropic import write_anthropic
+from attribution.samples.exports.aws import write_cur
+from attribution.samples.exports.azure import write_azure
+from attribution.samples.exports.bedrock import write_invocations
+from attribution.samples.exports.direct import write_runs
+from attribution.samples.exports.google import write_google
+from attribution.samples.exports.invoices import write_invoices
+from attribution.samples.exports.langfuse import write_observations
 from attribution.samples.exports.litellm import write_gateway_logs
+from attribution.samples.exports.openai import write_openai
 from attribution.samples.exports.otlp import write_spans
 from attribution.samples.faults import choose_faults, place_faults
 from attribution.samples.files import Folder
 from attribution.samples.page import Page, render
-from attribution.samples.rhythm import Part, plan
+from attribution.samples.rhythm import Part, days_of, plan
 from attribution.samples.traffic import generate
 from attribution.samples.truth import Truth
 
@@ -51,6 +61,7 @@ def write_sample(
     root.mkdir(parents=True, exist_ok=True)
     with Folder(root) as files:
         truth = Truth(files)
+        bills = Bills(company, steering.month_usd, days_of(months), chosen)
         first = first_request = 0
         for part in parts:
             page = _make(part, company, steering, seed, chosen, first, first_request)
@@ -58,8 +69,14 @@ def write_sample(
             first_request += len(page.calls["r_workflow"])
             write_spans(page, company, files)
             write_gateway_logs(page, company, files)
+            write_observations(page, company, files)
+            write_invocations(page, company, files)
+            write_runs(page, company, files)
+            bills.add(page)
             truth.add(page, company)
         truth.close()
+        for write in (write_openai, write_anthropic, write_cur, write_azure, write_google, write_invoices):
+            write(bills, files)
     return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(str(steering.month_usd)))
 
 
@@ -79,7 +96,7 @@ def _make(
     part: Part, company: Company, steering: Steering, seed: int, faults: frozenset[str], first: int, first_request: int
 ) -> Page:
     calls = generate(part, company, seed, next_dearness(steering, part), faults)
-    tell_stories(calls, part, company, steering, faults)
+    tell_stories(calls, part, company, steering)
     place_faults(calls, part, company, steering.tally(part.month), faults, seed)
-    calls["billed"] = calls["cost"]
+    set_billed(calls, company, faults)
     return render(part, calls, company, seed, faults, first, first_request)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
 
 import numpy as np
 
 from attribution.samples.company import METERS, TIERS, Company, Deployment, load_rates
+from attribution.samples.exports.times import iso_micros
 from attribution.samples.files import Folder
 from attribution.samples.page import Page
 from attribution.samples.traffic import FAILED, OK, quantities
@@ -110,11 +110,6 @@ def _breakdown(page: Page, row: int) -> str:
     )
 
 
-def _iso(ms: int) -> str:
-    moment = datetime.fromtimestamp(ms // 1000, timezone.utc) + timedelta(milliseconds=ms % 1000)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{ms % 1000:03d}000+00:00"
-
-
 def _spend_logs(page: Page, company: Company, rows: list[int]) -> Iterator[str]:
     """Yield rows as the proxy inserts them; its metadata column is JSON text inside JSON."""
     for row in rows:
@@ -140,8 +135,8 @@ def _spend_logs(page: Page, company: Company, rows: list[int]) -> Iterator[str]:
         started, ended = page["started"][row], page["ended"][row]
         yield (
             f'{{"request_id": "{page["response_id"][row]}", "call_type": "{_call_type(page, company, row, deployment)}", '
-            f'"api_key": "{key}", "cache_hit": "{"None" if ok else "False"}", "startTime": "{_iso(started)}", '
-            f'"endTime": "{_iso(ended)}", "completionStartTime": "{_iso(ended)}", '
+            f'"api_key": "{key}", "cache_hit": "{"None" if ok else "False"}", "startTime": "{iso_micros(started)}", '
+            f'"endTime": "{iso_micros(ended)}", "completionStartTime": "{iso_micros(ended)}", '
             f'"model": "{deployment.gateway_provider}/{deployment.model}", "user": "default_user_id", "team_id": "{team}", '
             f'"organization_id": "", "metadata": "{_escape(metadata)}", "cache_key": "Cache OFF", '
             f'"spend": {page["usd"][row]!r}, "total_tokens": {tokens_in + tokens_out}, "prompt_tokens": {tokens_in}, '
