@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,23 @@ from attribution.ledger import Ledger, column_list, open_ledger
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 FIXTURES = Path(__file__).resolve().parent / "fixtures"
 
-MONEY = ("list_cost", "priced_part", "contracted_cost", "estimated_cost", "billed_cost", "effective_cost", "source_cost")
+MONEY = (
+    "list_cost",
+    "priced_part",
+    "contracted_cost",
+    "estimated_cost",
+    "billed_cost",
+    "effective_cost",
+    "source_cost",
+)
+
+
+@dataclass(frozen=True)
+class Said:
+    """A span of a call, and the observation made from it."""
+
+    observation: dict[str, Any]
+    span: dict[str, Any]
 
 
 def identity(text: str) -> uuid.UUID:
@@ -94,3 +111,74 @@ def insert(ledger: Ledger, table: str, rows: list[dict[str, Any]]) -> None:
     )
     with ledger.reading(new_rows=values):
         ledger.run(f'insert into "{table}" ({column_list(names)}) select {column_list(names)} from new_rows')
+
+
+def seen(name: str = "o1", **columns: Any) -> dict[str, Any]:
+    """Return one observation of an OpenAI chat call; only what differs need be said."""
+    observation: dict[str, Any] = {
+        "observation_id": identity(name),
+        "native_id": name,
+        "source": "otlp",
+        "role": "client_span",
+        "file_id": "file",
+        "line": 1,
+        "started_at": datetime(2026, 10, 5, 12, 0, 0),
+        "ended_at": datetime(2026, 10, 5, 12, 0, 1),
+        "status": "ok",
+        "operation": "chat",
+        "provider": "openai",
+        "model": "gpt-5-mini",
+        "requested_model": "gpt-5-mini",
+        "is_metered": True,
+        "input_tokens": 1000,
+        "output_tokens": 100,
+    }
+    return {**observation, **columns}
+
+
+def hop(trace_id: str, span_id: str, parent_span_id: str | None = None, **columns: Any) -> dict[str, Any]:
+    """Return one span of a trace."""
+    span: dict[str, Any] = {
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_span_id": parent_span_id,
+        "source": "otlp",
+        "file_id": "file",
+        "line": 1,
+        "kind": "internal",
+        "service": "app",
+        "instance": "i-1",
+        "started_at": datetime(2026, 10, 5, 12, 0, 0),
+        "ended_at": datetime(2026, 10, 5, 12, 0, 1),
+        "is_call": False,
+    }
+    return {**span, **columns}
+
+
+def spanned(name: str, trace_id: str, span_id: str, parent_span_id: str | None = None, **columns: Any) -> Said:
+    """Return the span of a call and what it says about the call."""
+    observation = {k: v for k, v in columns.items() if k in schema.table("observation").names}
+    span = {k: v for k, v in columns.items() if k in schema.table("span").names}
+    return Said(
+        seen(name, trace_id=trace_id, span_id=span_id, parent_span_id=parent_span_id, **observation),
+        hop(trace_id, span_id, parent_span_id, **{"kind": "client", "is_call": True, **span}),
+    )
+
+
+def observed(*said: Said | dict[str, Any], **tables: list[dict[str, Any]]) -> Ledger:
+    """Return a ledger in memory that holds these spans and observations, as after `load`."""
+    ledger = open_ledger()
+    observations = [
+        s.observation if isinstance(s, Said) else s for s in said if isinstance(s, Said) or "native_id" in s
+    ]
+    spans = [s.span if isinstance(s, Said) else s for s in said if isinstance(s, Said) or "native_id" not in s]
+    insert(ledger, "observation", _even(observations))
+    insert(ledger, "span", _even(spans))
+    for name, rows in tables.items():
+        insert(ledger, name, _even(rows))
+    return ledger
+
+
+def _even(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in names} for row in rows]
