@@ -127,7 +127,7 @@ def _files_below(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_DATA_FOLDERS)
         for name in sorted(files):
             path = Path(parent) / name
-            if name.startswith(".") or not path.resolve().is_relative_to(root):
+            if name.startswith(".") or not Path(os.path.realpath(path)).is_relative_to(root):
                 continue
             if path.exists() and stat.S_ISREG(path.stat().st_mode):
                 yield path
@@ -172,9 +172,9 @@ class _Loader:
         return None
 
     def _source_of(self, sample: Sample, name: str | None, declared: dict[str, Any]) -> Source:
-        if name is not None:
+        if name is not None and sample.kind != "other":
             return sources.named(name)
-        if declared["mapping"] is not None:
+        if declared["mapping"] is not None and sample.kind != "other":
             return sources.named("generic")
         found = sources.recognise(sample) if sample.kind != "empty" else sources.named("generic")
         if found is None:

@@ -339,22 +339,25 @@ def _kind_of(path: Path, start: bytes) -> str:
 
 def _json_kind(text: bytes) -> str:
     """Tell JSON Lines from one document over several lines, looking at the first lines only."""
+    lines = [line for line in text.split(b"\n", 100)[:100] if line.strip()]
+    if any(_is_object(line) and _is_object(following) for line, following in itertools.pairwise(lines)):
+        return "jsonl"
     if text[:1] == b"[":
-        return "json"
-    lines = [line for line in text.split(b"\n", 4)[:4] if line.strip()]
-    if len(lines) > 1 and any(_is_object(line) for line in lines[1:3]):
+        return "jsonl" if len(lines) > 1 and _is_json(lines[0]) and _is_object(lines[1]) else "json"
+    if any(_is_object(line) for line in lines[:3]):
         return "jsonl"
-    if _is_object(lines[0]) or (len(lines) == 1 and not lines[0].rstrip().endswith((b"{", b","))):
-        return "jsonl"
-    return "json"
+    # A document that goes on in the next line breaks after an opening, a comma or a colon; a damaged record need not.
+    return "json" if lines[0].rstrip().endswith((b"{", b"[", b",", b":")) else "jsonl"
 
 
 def _is_object(line: bytes) -> bool:
-    stripped = line.strip()
-    if not (stripped.startswith(b"{") and stripped.endswith(b"}")):
-        return False
+    """Tell whether a line is an object by itself; an indented one is a part of what is above it."""
+    return line[:1] == b"{" and line.rstrip().endswith(b"}") and _is_json(line)
+
+
+def _is_json(line: bytes) -> bool:
     try:
-        jiter.from_json(stripped)
+        jiter.from_json(line.strip())
     except ValueError:
         return False
     return True

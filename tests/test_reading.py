@@ -203,6 +203,14 @@ def test_an_empty_file_has_no_records(tmp_path: Path) -> None:
     assert [reads(tmp_path, content) for content in (b"", b"\n\n", b"\xef\xbb\xbf")] == [[], [], []]
 
 
+@pytest.mark.parametrize("bad", [b"[]", b'{"a":', b'{"a":1,', b"[", b"7"])
+def test_a_damaged_first_record_does_not_make_lines_one_document(tmp_path: Path, bad: bytes) -> None:
+    found = reads(tmp_path, bad + b'\n{"a":2}\n{"a":3}\n')
+
+    assert [document for _, document in found[1:]] == [{"a": 2}, {"a": 3}]
+    assert isinstance(found[0][1], str)
+
+
 def test_a_bad_first_line_does_not_hide_the_lines_after_it(tmp_path: Path) -> None:
     assert reads(tmp_path, b'started ok, at 12:00\n{"a":2}\n') == [(1, "not_json"), (2, {"a": 2})]
 
@@ -319,18 +327,14 @@ def test_archives_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["file.txt"]
 
 
-@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_a_pickle_is_refused_and_never_run(tmp_path: Path, protocol: int) -> None:
-    content = pickle.dumps({"a": "x" * 300}, protocol=protocol)
-    path = tmp_path / "frame.parquet"
-    path.write_bytes(content)
+    assert "pickle" in refusal(tmp_path, pickle.dumps({"a": "x" * 300}, protocol=protocol))
 
-    try:
-        kind = sniff(path, SMALL).kind
-    except SourceError as error:
-        assert "pickle" in str(error)
-    else:
-        assert [r for r in read(path, kind, SMALL) if r.document is not None] == []
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_an_old_pickle_is_neither_run_nor_read(tmp_path: Path, protocol: int) -> None:
+    assert reads(tmp_path, pickle.dumps({"a": "x" * 300}, protocol=protocol)) == []
 
 
 def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
@@ -405,18 +409,14 @@ def test_an_excerpt_of_a_cut_text_shows_none_of_it() -> None:
     assert mask_line(b'{"prompt":"my secret di') == '{"prompt":"…"'
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
-        max_leaves=20,
-    )
+TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=20,
 )
-def test_what_json_can_hold_is_read_as_it_is(value: Any) -> None:
-    line = json.dumps({"v": value}, ensure_ascii=True).encode()
-    reasons = ("nul", "lone_surrogate", "too_deep")
 
-    try:
-        assert decode(line, SMALL) == {"v": value}
-    except Unreadable as fault:
-        assert fault.reason in reasons
+
+@given(VALUES)
+def test_what_json_can_hold_is_read_as_it_is(value: Any) -> None:
+    assert decode(json.dumps({"v": value}).encode(), SMALL) == {"v": value}

@@ -58,8 +58,8 @@ Reader = Callable[[Document], Any]
 def compile_map(mapping: dict[str, Any], options: dict[str, Any], columns: Iterable[str]) -> list[tuple[str, Reader]]:
     """Turn a column map into a reader per field, or say what is wrong with it.
 
-    `columns` are the columns that the beginning of the file has; a field none of whose alternatives begins with
-    one of them is an error, because a misspelt column must not look like missing data.
+    `columns` are the columns that the beginning of the file has, if it could be read; a field none of whose
+    alternatives begins with one of them is an error, because a misspelt column must not look like missing data.
     """
     known = set(columns)
     unknown = [name for name in options if name not in OPTIONS and name != "mapping"]
@@ -108,6 +108,8 @@ def _reader(given: str, field: str, spec: Any, options: dict[str, Any], known: s
 
 
 def _check_columns(given: str, alternatives: list[str], options: dict[str, Any], known: set[str]) -> None:
+    if not known:
+        return
     for path in alternatives:
         tag = _TAG.fullmatch(path)
         if (options.get("tag_column", "tags") if tag else path) in known or first_step(path) in known:
