@@ -136,6 +136,11 @@ def _provider(named: str | None, host: str | None) -> tuple[str | None, str | No
     return normalization.provider(named), None
 
 
+@lru_cache(maxsize=256)
+def _tier(named: str) -> str | None:
+    return normalization.service_tier(named)
+
+
 _RESPONSE_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\\s]{1,200})"')
 
 
@@ -158,7 +163,7 @@ def describe_call(found: Found, operation: str, scope: str) -> None:
     if "model" not in found and "requested_model" in found:
         found["model"] = found["requested_model"]
     if (tier := found.get("service_tier")) is not None:
-        found["service_tier"] = normalization.service_tier(tier)
+        found["service_tier"] = _tier(tier) if type(tier) is str else None
     if "is_stream" in found and type(found["is_stream"]) is not bool:
         found["is_stream"] = None
     if "gateway_call_id" in found:

@@ -34,26 +34,27 @@ def read_owners(found: Found, inherited: Found, hash_key: bytes | None) -> tuple
     given = {slot: found.pop(slot) for slot in _SLOTS if slot in found}
     if not _NESTED.isdisjoint(found):
         _read_nested(found, given, flags)
-    owners = dict(inherited)
-    for slot, value in given.items():
-        kept, why = _kept(value, slot, hash_key) if type(value) is str else _kept.__wrapped__(value, slot, hash_key)
-        if kept is not None:
-            owners[slot] = kept
-        flags += why
-    return owners, flags
+    try:
+        owners, why = _kept_all(tuple(given.items()), hash_key)
+    except TypeError:
+        owners, why = _kept_all.__wrapped__(tuple(given.items()), hash_key)
+    return (inherited | owners if inherited else owners), [*flags, *why]
 
 
-@lru_cache(maxsize=65_536)
-def _kept(value: Any, slot: str, hash_key: bytes | None) -> tuple[str | None, tuple[str, ...]]:
-    """Check one ownership value; the same few come again and again."""
+@lru_cache(maxsize=65_536, typed=True)
+def _kept_all(given: tuple[tuple[str, Any], ...], hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
+    """Check the ownership of one span; the same few combinations come again and again."""
     flags: list[str] = []
+    kept = {slot: _kept(value, slot, hash_key, flags) for slot, value in given}
+    return {slot: value for slot, value in kept.items() if value is not None}, tuple(flags)
+
+
+def _kept(value: Any, slot: str, hash_key: bytes | None, flags: list[str]) -> str | None:
     if type(value) is str and len(value) > 1 and value[0] == value[-1] == '"':
         value = _unquoted(value)
     if slot in _HANDLES:
-        kept = normalization.handle(value, slot, flags, hash_key)
-    else:
-        kept = normalization.owner(value, slot, flags)
-    return kept, tuple(flags)
+        return normalization.handle(value, slot, flags, hash_key)
+    return normalization.owner(value, slot, flags)
 
 
 def _unquoted(value: str) -> Any:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 
 from attribution.normalization import COUNT_LIMIT, TEXT_LIMIT, count
 from attribution.reading import Unreadable, mask
 from attribution.sources._otlp_calls import describe_call, operation_of
-from attribution.sources._otlp_names import COUNT, OWNERS, SPAN, Names
+from attribution.sources._otlp_names import ANY, COUNT, OWNERS, SPAN, TEXT, Names
 from attribution.sources._otlp_owners import read_owners
 from attribution.sources._otlp_usage import read_cost, read_usage
 from attribution.sources._otlp_values import hex_id, pairs, unwrap, whole
 
 Found = dict[str, Any]
 _RANK = itemgetter(0)
-_KINDS = {
+KINDS = {
     1: "internal",
     2: "server",
     3: "client",
@@ -32,23 +33,6 @@ _DIFFER = set(OWNERS)
 
 
 @dataclass(slots=True)
-class Hop:
-    """What a span says of itself beside its attributes, in plain values."""
-
-    trace_id: str
-    span_id: str
-    parent_span_id: str | None
-    name: str
-    kind: Any
-    started_at: int | None
-    ended_at: int | None
-    is_error: bool
-    flags: int = 0
-    links: list[dict[str, str]] | None = None
-    exception: str | None = None
-
-
-@dataclass(slots=True)
 class Context:
     """What a resource and a scope say for all their spans."""
 
@@ -61,63 +45,62 @@ class Context:
 
 
 def gather(attributes: Any, names: Names = SPAN) -> Found:
-    """Collect what we know among OTLP attributes: slot → plain value, the best spelling first."""
+    """Collect what we know among OTLP attributes: slot → plain value, the best spelling first.
+
+    This is the hot loop of loading: a dialect costs a row in a table, not a branch.
+    """
     found: Found = {}
-    later: list[tuple[int, str, Any]] = []
+    later: list[tuple[int, str, Any, str]] = []
     try:
         for attribute in attributes:
             known = names[attribute["key"]]
-            if known is None:
+            if known is None or not (value := attribute.get("value")):
                 continue
             slot, rank, check = known
-            value = attribute["value"]
-            for kind in value:
-                raw = value[kind]
-                if raw is not None:
-                    break
-            else:
-                continue
-            if kind == "intValue":
-                if type(raw) is not int:
-                    raw = whole(raw, attribute["key"])
-            elif kind != "stringValue":
-                raw = unwrap(value, attribute["key"])
-            if check != 2:
-                raw = checked(raw, check, attribute["key"])
+            raw = value.get("stringValue")
             if raw is None:
-                continue
-            if slot == "near_key":
-                found.setdefault("near_keys", []).append(attribute["key"])
-            elif rank:
-                later.append((rank, slot, raw))
-            elif found.setdefault(slot, raw) is not raw and found[slot] != raw:
+                raw = value.get("intValue")
+                if raw is None:
+                    raw = unwrap(value, attribute["key"])
+                    if raw is None:
+                        continue
+                elif type(raw) is not int:
+                    raw = whole(raw, attribute["key"])
+            if check == COUNT:
+                if type(raw) is not int or not 0 <= raw <= COUNT_LIMIT:
+                    raw = checked(raw, check, attribute["key"])
+            elif check == TEXT and (type(raw) is not str or not 0 < len(raw) <= TEXT_LIMIT):
+                raw = checked(raw, check, attribute["key"])
+            if rank:
+                later.append((rank, slot, raw, attribute["key"]))
+            elif slot in found and found[slot] != raw:
                 raise Unreadable("duplicate_key", "each key once", attribute["key"], attribute["key"])
-    except (KeyError, TypeError):
-        for _ in pairs(attributes, "attributes"):
-            pass
-        raise Unreadable("not_an_attribute", "attributes with key and value", None, "attributes") from None
+            else:
+                found[slot] = raw
+    except (AttributeError, KeyError, TypeError):
+        for key, value in pairs(attributes, "attributes"):
+            unwrap(value, key)
+        raise
     if later:
         settle(found, later)
     return found
 
 
-def gather_plain(attributes: dict[str, Any], names: Names = SPAN) -> Found:
+def gather_plain(attributes: Any, names: Names = SPAN) -> Found:
     """Collect the same from a flat object of plain values, as SDK consoles and APIs print them."""
+    if type(attributes) is not dict:
+        raise Unreadable("not_an_object", "attributes by key", mask(attributes), "attributes")
     found: Found = {}
-    later: list[tuple[int, str, Any]] = []
+    later: list[tuple[int, str, Any, str]] = []
     for key, raw in attributes.items():
         known = names[key]
         if known is None or raw is None:
             continue
         slot, rank, check = known
-        if check != 2:
+        if check != ANY:
             raw = checked(raw, check, key)
-            if raw is None:
-                continue
-        if slot == "near_key":
-            found.setdefault("near_keys", []).append(key)
-        elif rank:
-            later.append((rank, slot, raw))
+        if rank:
+            later.append((rank, slot, raw, key))
         else:
             found[slot] = raw
     if later:
@@ -128,11 +111,10 @@ def gather_plain(attributes: dict[str, Any], names: Names = SPAN) -> Found:
 def checked(raw: Any, check: int, key: str) -> Any:
     """Return a text or a count as it must be; empty text says nothing."""
     if check == COUNT:
-        if type(raw) is int and 0 <= raw <= COUNT_LIMIT:
-            return raw
         if raw == "":
             return None
-        if not isinstance(raw, str | bool) and raw == int(raw):
+        # A double that holds a whole number holds it exactly.
+        if isinstance(raw, Decimal) and abs(raw) <= COUNT_LIMIT and raw == raw.to_integral_value():
             raw = int(raw)
         return count(raw, key)
     if type(raw) is not str:
@@ -142,23 +124,30 @@ def checked(raw: Any, check: int, key: str) -> Any:
     return raw or None
 
 
-def settle(found: Found, later: list[tuple[int, str, Any]]) -> None:
-    """Fill the slots that the best spelling left empty; spellings that differ are noted."""
+def settle(found: Found, later: list[tuple[int, str, Any, str]]) -> None:
+    """Fill the slots that the best spelling left empty; spellings that differ, and near misses, are noted."""
     later.sort(key=_RANK)
-    for _, slot, raw in later:
-        kept = found.setdefault(slot, raw)
-        if kept is raw or kept == raw:
+    for _, slot, raw, key in later:
+        if slot == "near_key":
+            found.setdefault("near_keys", []).append(key)
             continue
-        if slot in _DIFFER:
+        kept = found.get(slot)
+        if kept is None:
+            found[slot] = raw
+        elif raw is None or kept == raw:
+            continue
+        elif slot in _DIFFER:
             found.setdefault("two_values", []).append(slot)
         elif slot.endswith("_tokens"):
-            found.setdefault("differing", []).append(f"{slot} {kept} <> {raw} in another spelling")
+            found.setdefault("differing", []).append(f"{slot} {kept} <> {raw} ({key})")
 
 
-def context_of(resource: Found, scope: Found, name: str, version: str, hash_key: bytes | None) -> Context:
+def context_of(resource: Found, scope: Found, name: Any, version: Any, hash_key: bytes | None) -> Context:
     """Read what a resource and a scope declare; the resource's word comes first."""
     found = scope | resource
     service, instance = found.pop("service", None), found.pop("instance", None)
+    if type(name) is not str or type(version) is not str:
+        raise Unreadable("not_text", "text", mask(name), "scope.name")
     owners, flags = read_owners(found, {}, hash_key)
     return Context(
         service if type(service) is str else None,
@@ -170,60 +159,47 @@ def context_of(resource: Found, scope: Found, name: str, version: str, hash_key:
     )
 
 
-def rows_of(hop: Hop, found: Found, context: Context, hash_key: bytes | None) -> tuple[Found, Found | None]:
-    """Return the span row and, for a call, the observation row."""
+def complete(
+    span: Found, found: Found, context: Context, hash_key: bytes | None, exception: str | None
+) -> Found | None:
+    """Complete a span row from its attributes; return the observation row where it is a call."""
     owners, flags = read_owners(found, context.owners, hash_key)
-    if context.flags:
-        flags = context.flags + flags
-    raw_operation = found.get("operation")
-    operation, reason = operation_of(found, hop.name)
-    is_error = hop.is_error or "error_type" in found
-    span: Found = {
-        "trace_id": hop.trace_id,
-        "span_id": hop.span_id,
-        "parent_span_id": hop.parent_span_id,
-        "name": hop.name[:TEXT_LIMIT],
-        "kind": _KINDS.get(hop.kind),
-        "service": context.service,
-        "instance": context.instance,
-        "scope": context.scope or None,
-        "operation": raw_operation,
-        "started_at": hop.started_at,
-        "ended_at": hop.ended_at,
-        "status": "error" if is_error else "ok",
-        "parent_is_remote": bool(hop.flags & 0x200) if hop.flags & 0x100 and hop.parent_span_id else None,
-        "links": hop.links,
-        "is_call": operation is not None,
-        "not_a_call": reason,
-        **owners,
-    }
+    operation, reason = operation_of(found, span["name"])
+    if "error_type" in found:
+        span["status"] = "error"
+    span["operation"] = found.get("operation")
+    span["not_a_call"] = reason
+    span.update(owners)
     if operation is None:
+        span["is_call"] = False
         if "plain_model" in found and type(found["plain_model"]) is str:
             span["model"] = found["plain_model"]
-        if hop.kind in (3, 4, 5) or not _MESSAGING.isdisjoint(found):
+        if not _MESSAGING.isdisjoint(found):
             _read_message(found, span)
-        return span, None
+        return None
+    span["is_call"] = True
     describe_call(found, operation, context.scope)
     read_usage(found, _exclusive(found, context))
-    if "source_cost" in found or "cost_details" in found:
+    if not _COSTS.isdisjoint(found):
         read_cost(found)
-    if is_error and hop.exception:
-        found.setdefault("error_type", hop.exception)
-    found.setdefault("role", "client_span")
-    found.update(
-        native_id=f"{hop.trace_id}/{hop.span_id}",
-        trace_id=hop.trace_id,
-        span_id=hop.span_id,
-        parent_span_id=hop.parent_span_id,
-        started_at=hop.started_at,
-        ended_at=hop.ended_at,
-        status=span["status"],
-        service=context.service,
-        **owners,
-    )
-    if flags:
-        found["ownership_flags"] = flags
-    return span, found
+    if exception and span["status"] == "error":
+        found.setdefault("error_type", exception)
+    if "role" not in found:
+        found["role"] = "client_span"
+    trace_id, span_id = span["trace_id"], span["span_id"]
+    found["native_id"] = f"{trace_id}/{span_id}"
+    found["trace_id"] = trace_id
+    found["span_id"] = span_id
+    for name in _SHARED:
+        found[name] = span[name]
+    found.update(owners)
+    if context.flags or flags:
+        found["ownership_flags"] = context.flags + flags
+    return found
+
+
+_SHARED = ("parent_span_id", "started_at", "ended_at", "status", "service")
+_COSTS = {"source_cost", "cost_details"}
 
 
 def _exclusive(found: Found, context: Context) -> str | None:
@@ -233,7 +209,16 @@ def _exclusive(found: Found, context: Context) -> str | None:
     return None
 
 
-_MESSAGING = {"message_id", "messaging_system", "destination", "temporal_run", "ray_task", "bullmq_job", "celery"}
+_MESSAGING = {
+    "message_id",
+    "messaging_system",
+    "destination",
+    "temporal_run",
+    "ray_task",
+    "bullmq_job",
+    "kafka_offset",
+    "celery",
+}
 
 
 def _read_message(found: Found, span: Found) -> None:
@@ -253,6 +238,24 @@ def _read_message(found: Found, span: Found) -> None:
     elif "kafka_offset" in found:
         place = (span.get("destination", ""), found.get("kafka_partition", ""), found["kafka_offset"])
         span["job_key"] = "kafka:" + "/".join(str(part) for part in place)
+
+
+def name_of(value: Any) -> str:
+    """Return a span's name, shortened."""
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise Unreadable("not_text", "text", mask(value), "name")
+    return value[:TEXT_LIMIT] if len(value) > TEXT_LIMIT else value
+
+
+def kind_of(value: Any) -> str | None:
+    """Return the kind in words: number, `SPAN_KIND_CLIENT`, `SpanKind.CLIENT` or `CLIENT`."""
+    if type(value) is int:
+        return KINDS.get(value)
+    if type(value) is str:
+        return KINDS.get(value.removeprefix("SPAN_KIND_").removeprefix("SpanKind."))
+    return None
 
 
 def links_of(links: Any) -> list[dict[str, str]] | None:

@@ -16,6 +16,7 @@ from attribution.reading import Unreadable, mask
 
 _HEX = {digits: re.compile(f"[0-9a-f]{{{digits}}}") for digits in (16, 32)}
 _ZERO = {digits: "0" * digits for digits in (16, 32)}
+_BOTH = re.compile("[0-9a-f]{48}")
 _WHOLE = re.compile(r"-?\d{1,30}")
 _EARLIEST, _LATEST = 946_684_800_000_000_000, 4_102_444_800_000_000_000
 _LITERAL_LIMIT = 100_000
@@ -34,6 +35,18 @@ def hex_id(value: Any, digits: int, field: str) -> str | None:
     if _HEX[digits].fullmatch(text) is None:
         text = _from_base64(value, digits, field)
     return None if text == _ZERO[digits] else text
+
+
+def span_ids(trace: Any, span: Any) -> tuple[str, str]:
+    """Return the two ids of a span; what nearly every writer writes is checked in one step."""
+    if type(trace) is str and type(span) is str and _BOTH.fullmatch(trace + span) and len(trace) == 32:
+        trace_id, span_id = trace if trace != _ZERO[32] else None, span if span != _ZERO[16] else None
+    else:
+        trace_id, span_id = hex_id(trace, 32, "traceId"), hex_id(span, 16, "spanId")
+    if trace_id is None or span_id is None:
+        missing = "traceId" if trace_id is None else "spanId"
+        raise Unreadable("no_id", "a trace id and a span id that are not zero", None, missing)
+    return trace_id, span_id
 
 
 def _from_base64(value: str, digits: int, field: str) -> str:
@@ -175,7 +188,10 @@ def _expect(tokens: list[tuple[str, str]], mark: str) -> None:
 def _unescape(found: re.Match[str]) -> str:
     word = found.group(1)
     if len(word) > 1:
-        return chr(int(word[1:], 16))
+        code = int(word[1:], 16)
+        if 0xD800 <= code < 0xE000:
+            raise ValueError
+        return chr(code)
     return _SHORT.get(word, "\\" + word)
 
 

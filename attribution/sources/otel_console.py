@@ -9,8 +9,8 @@ from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake
 from attribution.sources._otlp_intake import Place, Rows, release, take
 from attribution.sources._otlp_names import RESOURCE
-from attribution.sources._otlp_spans import Context, Hop, context_of, gather_plain, links_of, rows_of
-from attribution.sources._otlp_values import hex_id, microseconds
+from attribution.sources._otlp_spans import Context, complete, context_of, gather_plain, kind_of, links_of, name_of
+from attribution.sources._otlp_values import hex_id, microseconds, span_ids
 
 NAME = "otel_console"
 VERSION = 1
@@ -46,8 +46,8 @@ def read(document: Document, line: int, intake: Intake) -> None:
     """Take one span."""
     if not _is_span(document):
         raise Unreadable("not_a_span", "a span with ids, times and flat attributes", ", ".join(sorted(document)[:8]))
-    resource = document.get("resource") or {}
-    scope = document.get("instrumentationScope") or document.get("scope") or document.get("instrumentation_scope") or {}
+    resource = _holder(document, "resource")
+    scope = _holder(document, "instrumentationScope", "instrumentation_scope", "scope")
     context = context_of(
         gather_plain(resource.get("attributes") or {}, RESOURCE),
         gather_plain(scope.get("attributes") or {}, RESOURCE),
@@ -66,29 +66,36 @@ def finish(intake: Intake) -> None:
 def _rows(span: Any, context: Context, hash_key: bytes | None) -> Rows:
     inner = span.get("context")
     ids = inner if isinstance(inner, dict) else span
-    trace_id = hex_id(_first(ids, "trace_id", "traceId"), 32, "trace_id")
-    span_id = hex_id(_first(ids, "span_id", "spanId", "id"), 16, "span_id")
-    if trace_id is None or span_id is None:
-        missing = "trace_id" if trace_id is None else "span_id"
-        raise Unreadable("no_id", "a trace id and a span id that are not zero", None, missing)
-    status = span.get("status") or {}
-    is_error = _first(status, "status_code", "code") in (2, "ERROR", "STATUS_CODE_ERROR")
+    trace_id, span_id = span_ids(_first(ids, "trace_id", "traceId"), _first(ids, "span_id", "spanId", "id"))
+    status = span.get("status")
+    code = _first(status, "status_code", "code") if isinstance(status, dict) else None
     started_at, ended_at = _times(span)
     kind = span.get("kind")
-    hop = Hop(
-        trace_id,
-        span_id,
-        hex_id(_parent(span), 16, "parent_id"),
-        span.get("name") or "",
-        kind.removeprefix("SpanKind.").removeprefix("SPAN_KIND_") if isinstance(kind, str) else _js_kind(kind),
-        started_at,
-        ended_at,
-        is_error,
-        0,
-        links_of(span.get("links")),
-        _exception(span.get("events")) if is_error else None,
-    )
-    return rows_of(hop, gather_plain(span["attributes"]), context, hash_key)
+    row: dict[str, Any] = {
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_span_id": hex_id(_parent(span), 16, "parent_id"),
+        "name": name_of(span.get("name")),
+        # JavaScript's SDK counts its kinds from internal = 0; OTLP from internal = 1.
+        "kind": kind_of(kind + 1 if type(kind) is int else kind),
+        "service": context.service,
+        "instance": context.instance,
+        "scope": context.scope or None,
+        "started_at": started_at,
+        "ended_at": ended_at,
+        "status": "error" if code == 2 or code in ("ERROR", "STATUS_CODE_ERROR") else "ok",
+        "links": links_of(span.get("links")),
+    }
+    exception = _exception(span.get("events")) if row["status"] == "error" else None
+    return row, complete(row, gather_plain(span["attributes"]), context, hash_key, exception)
+
+
+def _holder(document: Document, *names: str) -> dict[str, Any]:
+    """Return the first object under these names; what is not said is empty."""
+    holder = _first(document, *names) or {}
+    if not isinstance(holder, dict):
+        raise Unreadable("not_an_object", f"an object in {names[0]}", mask(holder), names[0])
+    return holder
 
 
 def _first(holder: dict[str, Any], *names: str) -> Any:
@@ -98,11 +105,6 @@ def _first(holder: dict[str, Any], *names: str) -> Any:
 def _parent(span: dict[str, Any]) -> Any:
     above = span.get("parentSpanContext")
     return _first(above, "spanId") if isinstance(above, dict) else _first(span, "parent_id", "parentId", "parentSpanId")
-
-
-def _js_kind(kind: Any) -> Any:
-    """JavaScript's SDK counts its kinds from internal = 0; OTLP from internal = 1."""
-    return kind + 1 if type(kind) is int else kind
 
 
 def _times(span: dict[str, Any]) -> tuple[int | None, int | None]:
@@ -128,8 +130,10 @@ def _time(value: Any, field: str) -> int | None:
 
 
 def _exception(events: Any) -> str | None:
-    for event in reversed(events or ()):
-        if event.get("name") == "exception":
-            kind = (event.get("attributes") or {}).get("exception.type")
-            return kind if isinstance(kind, str) else None
+    """Return the type of the last exception event."""
+    for event in reversed(events if type(events) is list else ()):
+        if type(event) is dict and event.get("name") == "exception":
+            attributes = event.get("attributes")
+            kind = attributes.get("exception.type") if type(attributes) is dict else None
+            return kind if type(kind) is str else None
     return None

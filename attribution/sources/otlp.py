@@ -8,8 +8,8 @@ from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake
 from attribution.sources._otlp_intake import Place, Rows, release, take
 from attribution.sources._otlp_names import RESOURCE
-from attribution.sources._otlp_spans import Context, Hop, context_of, gather, links_of, rows_of
-from attribution.sources._otlp_values import hex_id, microseconds
+from attribution.sources._otlp_spans import Context, complete, context_of, gather, kind_of, links_of, name_of
+from attribution.sources._otlp_values import hex_id, microseconds, pairs, span_ids, unwrap
 
 NAME = "otlp"
 VERSION = 1
@@ -38,7 +38,7 @@ _CAMEL = {
     "start_time_unix_nano": "startTimeUnixNano",
     "end_time_unix_nano": "endTimeUnixNano",
 }
-_ERROR = {2, "STATUS_CODE_ERROR", "ERROR"}
+_ERROR = ("STATUS_CODE_ERROR", "ERROR", "2")
 
 
 def recognise(sample: Sample) -> int:
@@ -63,11 +63,12 @@ def finish(intake: Intake) -> None:
 
 
 def _read_resource(resource: dict[str, Any], place: Place, intake: Intake) -> None:
-    described = resource.get("resource") or {}
+    described = _object(resource.get("resource") or {}, "resource")
     own = gather(described.get("attributes") or (), RESOURCE)
     for key in _SCOPES:
         for group in _list(resource.get(key), key):
-            scope: dict[str, Any] = next((group[name] for name in _SCOPE if group.get(name)), {})
+            group = _object(group, key)
+            scope = _object(next((group[name] for name in _SCOPE if group.get(name)), {}), "scope")
             scoped = gather(scope.get("attributes") or (), RESOURCE)
             name, version = scope.get("name") or "", scope.get("version") or ""
             context = context_of(own.copy(), scoped, name, version, intake.hash_key)
@@ -80,39 +81,38 @@ def _rows(span: Any, context: Context, hash_key: bytes | None) -> Rows:
         raise Unreadable("not_an_object", "a span", mask(span))
     if "traceId" not in span:
         span = {_CAMEL.get(key, key): value for key, value in span.items()}
-    trace_id = hex_id(span.get("traceId"), 32, "traceId")
-    span_id = hex_id(span.get("spanId"), 16, "spanId")
-    if trace_id is None or span_id is None:
-        raise Unreadable(
-            "no_id", "a trace id and a span id that are not zero", None, "traceId" if trace_id is None else "spanId"
-        )
-    status = span.get("status") or {}
-    is_error = status.get("code") in _ERROR
-    kind = span.get("kind")
-    hop = Hop(
-        trace_id,
-        span_id,
-        hex_id(span.get("parentSpanId"), 16, "parentSpanId"),
-        span.get("name") or "",
-        kind.removeprefix("SPAN_KIND_") if type(kind) is str else kind,
-        microseconds(span.get("startTimeUnixNano"), "startTimeUnixNano"),
-        microseconds(span.get("endTimeUnixNano"), "endTimeUnixNano"),
-        is_error,
-        span.get("flags") or 0,
-        links_of(span.get("links")),
-        _exception(span.get("events")) if is_error else None,
-    )
-    return rows_of(hop, gather(span.get("attributes") or ()), context, hash_key)
+    trace_id, span_id = span_ids(span.get("traceId"), span.get("spanId"))
+    parent = hex_id(span.get("parentSpanId"), 16, "parentSpanId")
+    flags = span.get("flags") or 0
+    code = _object(span.get("status") or {}, "status").get("code")
+    row: dict[str, Any] = {
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_span_id": parent,
+        "name": name_of(span.get("name")),
+        "kind": kind_of(span.get("kind")),
+        "service": context.service,
+        "instance": context.instance,
+        "scope": context.scope or None,
+        "started_at": microseconds(span.get("startTimeUnixNano"), "startTimeUnixNano"),
+        "ended_at": microseconds(span.get("endTimeUnixNano"), "endTimeUnixNano"),
+        "status": "error" if code == 2 or code in _ERROR else "ok",
+    }
+    if type(flags) is int and flags & 0x100 and parent:
+        row["parent_is_remote"] = flags & 0x200 != 0
+    if links := span.get("links"):
+        row["links"] = links_of(links)
+    exception = _exception(span.get("events")) if row["status"] == "error" else None
+    return row, complete(row, gather(span.get("attributes") or ()), context, hash_key, exception)
 
 
 def _exception(events: Any) -> str | None:
     """Return the type of the last exception event."""
-    for event in reversed(events or ()):
-        if event.get("name") == "exception":
-            for attribute in event.get("attributes") or ():
-                if attribute.get("key") == "exception.type":
-                    value = attribute.get("value") or {}
-                    return value.get("stringValue") or value.get("string_value")
+    for event in reversed(_list(events, "events")):
+        if _object(event, "events").get("name") == "exception":
+            kind = dict(pairs(event.get("attributes"), "events")).get("exception.type")
+            named = unwrap(kind, "exception.type") if kind else None
+            return named if type(named) is str else None
     return None
 
 
