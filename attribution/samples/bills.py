@@ -10,8 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from attribution.samples.company import FIRST_DAY, METERS, Array, Company, load_rates
-from attribution.samples.page import Page
-from attribution.samples.traffic import FAILED, quantities
+from attribution.samples.traffic import FAILED, Calls, quantities
 
 #: Negotiated: what is paid of the list price. Anthropic's grant began in September.
 DISCOUNTS = {"aws": (94, 100, date(2026, 1, 1)), "anthropic": (90, 100, date(2026, 9, 1))}
@@ -53,7 +52,7 @@ class Extra:
     pico: int
 
 
-def set_billed(calls: dict[str, Array], company: Company, faults: Set[str]) -> None:
+def set_billed(calls: Calls, company: Company, faults: Set[str]) -> None:
     """Set the provider's own dollars of each call, and the day its bill puts it on."""
     calls["billed"] = calls["cost"].copy()
     for provider, (numerator, denominator, begins) in DISCOUNTS.items():
@@ -74,9 +73,8 @@ class Bills:
         self.month_pico = int(month_usd * 100) * CENT
         self._sums: dict[int, Array] = {}
 
-    def add(self, page: Page) -> None:
+    def add(self, calls: Calls) -> None:
         """Add the calls of one part."""
-        calls = page.calls
         billed = calls["status"] != FAILED
         rates = load_rates()
         is_long = calls["input"] > rates.above[calls["deployment"]]

@@ -108,7 +108,7 @@ def choose_faults(given: str | Iterable[str]) -> frozenset[str]:
 def place_faults(calls: Calls, part: Part, company: Company, tally: Tally, faults: Set[str], seed: int) -> None:
     """Decide which requests each fault strikes, and what can be known of every call after that."""
     rng = np.random.default_rng([seed, part.number, 1])
-    _what_can_be_priced(calls, company, faults)
+    _what_can_be_priced(calls)
     tally.dollars += int(np.maximum(calls["seen_cost"], 0).sum())
     calls["r_hop"] = np.zeros(len(calls["r_workflow"]), dtype=np.int64)
     calls["is_async"] = _is_async(company)[calls["step"]]
@@ -130,9 +130,9 @@ def _is_async(company: Company) -> Array:
     return np.array(flags)
 
 
-def _what_can_be_priced(calls: Calls, company: Company, faults: Set[str]) -> None:
+def _what_can_be_priced(calls: Calls) -> None:
     """Set the cost that an exact reading of all exports can find; -1 where none can."""
-    listed = load_rates().listed[calls["deployment"]] | ("unknown_model" not in faults)
+    listed = load_rates().listed[calls["deployment"]]
     calls["seen_cost"] = np.where(listed, calls["cost"], -1)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -61,6 +62,12 @@ class Folder:
         """Close one file early, so that it can be read or copied."""
         if name in self._open:
             self._open.pop(name).close()
+
+    def copy(self, name: str, other: str) -> None:
+        """Copy a written file, if it is there, and its bytes only."""
+        self.close(name)
+        if (self.root / name).exists():
+            shutil.copyfile(self.root / name, self.path(other))
 
     def _file(self, name: str) -> BinaryIO:
         if name not in self._open:

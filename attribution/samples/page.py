@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from attribution.samples.bills import DISCOUNTS
 from attribution.samples.company import Company
-from attribution.samples.faults import EVIDENCE, HOPS, SIGNATURES
+from attribution.samples.faults import EVIDENCE, FAULTS, HOPS, SIGNATURES
 from attribution.samples.ids import Ids
 from attribution.samples.rhythm import Part
-from attribution.samples.traffic import FALLBACK, OK, RENAMED, Calls, is_guard, is_review
+from attribution.samples.traffic import FAILED, FALLBACK, OK, RENAMED, TIMED_OUT, Calls, is_guard, is_review
 
 KEY_MOVED = date(2026, 9, 15)
 #: Exports a call can be seen in.
 EXPORTS = ("otlp", "spend_logs", "standard_logging", "langfuse", "bedrock", "direct")
+#: The month whose Langfuse files are delivered twice.
+TWICE = "2026-10"
 PERSON = "dana.fox@acme.example"
 #: Where each operation has a trace of its own, or the worker has one for the whole job.
 _OWN_TRACE = ("h1", "h5", "h9")
@@ -49,6 +52,8 @@ def render(
     """Give every call its names and ids."""
     page = Page(part, calls, {}, first, first_request)
     _see(calls, company, part, faults)
+    _break_lines(calls, part, seed, faults)
+    _where_declared(calls, company, faults)
     _ids(page, company, Ids(seed, part.number))
     _handles(page)
     _names(page, company, faults)
@@ -73,14 +78,21 @@ def _see(calls: Calls, company: Company, part: Part, faults: Set[str]) -> None:
     calls["in_direct"] = (dialect == "direct") & done
     day_over = (calls["started"] // 3_600_000) % 24 >= 18
     is_last = (part.day.month != date.fromordinal(part.day.toordinal() + 1).month) and "late_events" in faults
-    _where_declared(calls, company, faults)
     calls["late"] = calls["in_spend_logs"] & day_over & is_last
+
+
+def _break_lines(calls: Calls, part: Part, seed: int, faults: Set[str]) -> None:
+    """Choose rows of the spend log that are cut off; their calls are known from the trace alone."""
+    luck = np.random.default_rng([seed, part.number, 3]).random(len(calls["step"]))
+    spare = calls["in_otlp"] & calls["in_spend_logs"] & ~calls["in_standard_logging"] & (calls["hop"] == 0)
+    spare &= ~calls["late"] & (calls["web_search"] == 0) & (calls["attempt"] == 1)
+    calls["malformed"] = spare & (luck < 0.006) & ("malformed_lines" in faults)
 
 
 def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
     """Tell an owner on the record that speaks for the call from one on another record of it, or from the caller's."""
     tags = np.array([w.tags for w in company.workflows])[calls["workflow"]] & (calls["hop"] != SIGNATURES.index("h7"))
-    in_gateway = calls["in_spend_logs"] | calls["in_standard_logging"]
+    in_gateway = (calls["in_spend_logs"] & ~calls["malformed"]) | calls["in_standard_logging"]
     declared = calls["evidence"] == EVIDENCE.index("declared")
     elsewhere = declared & (calls["in_bedrock"] | (in_gateway & ~tags))
     nested = is_review(calls, company) & (calls["hop"] == SIGNATURES.index("h10"))
@@ -178,13 +190,41 @@ def _names(page: Page, company: Company, faults: Set[str]) -> None:
     lists["asked"] = [company.deployments[n].name for n in _asked(calls, company)]
     lists["evidence_name"] = [EVIDENCE[n] for n in page["evidence"]]
     lists["hop_name"] = [SIGNATURES[n] or None for n in page["hop"]]
-    lists["fault_name"] = [_SWITCHES[n] for n in page["hop"]]
+    lists["faults"] = _faults(calls, company, page.part, faults)
     lists["seen_in"] = _seen_in(calls)
     _parents(page)
 
 
-#: The fault's switch of each signature.
-_SWITCHES = ("", *(switch for switch, _ in HOPS.values()))
+def _faults(calls: Calls, company: Company, part: Part, faults: Set[str]) -> list[list[str]]:
+    """Name the faults that touch each call."""
+    names = list(FAULTS)
+    provider = np.array([d.provider for d in company.deployments])[calls["deployment"]]
+    model = np.array([d.name for d in company.deployments])[calls["deployment"]]
+    *_, begins = DISCOUNTS["anthropic"]
+    touched = {switch: calls["hop"] == SIGNATURES.index(hop) for hop, (switch, _) in HOPS.items()}
+    keys = [SIGNATURES.index(hop) for hop in ("key_exclusive", "key_moved")]
+    touched |= {
+        "virtual_keys": np.isin(calls["hop"], keys),
+        "billed_timeouts": calls["status"] == TIMED_OUT,
+        "retries_logged_once": calls["unlogged"],
+        "late_events": calls["late"],
+        "midnight_shift": calls["bill_hour"] // 24 != calls["started"] // 86_400_000,
+        "three_sources": calls["in_spend_logs"] & calls["in_standard_logging"],
+        "price_change": model == "gpt-5.6-sol",
+        "unknown_model": model == "atlas-preview",
+        "discount_missing": (provider == "anthropic") & (part.day >= begins) & (calls["status"] != FAILED),
+        "workflow_renamed": (calls["workflow"] == company.workflow("ticket-triage-v4")) & (part.day >= RENAMED),
+        "cross_team_agent": is_guard(calls, company) & (calls["status"] == OK),
+        "malformed_lines": calls["malformed"],
+        "file_twice": calls["in_langfuse"] & (part.month == TWICE),
+    }
+    bits = np.zeros(len(calls["step"]), dtype=np.int64)
+    for name, mask in touched.items():
+        if name in faults:
+            bits |= mask.astype(np.int64) << names.index(name)
+    codes, place = np.unique(bits, return_inverse=True)
+    lists = [[name for n, name in enumerate(names) if code >> n & 1] for code in codes.tolist()]
+    return [lists[n] for n in place.tolist()]
 
 
 def _asked(calls: Calls, company: Company) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from attribution.samples.company import Company, Workflow
@@ -105,9 +105,10 @@ class Root:
     sent: int
     worked: tuple[int, int]
     owner: list[str]
+    is_sampled: bool
 
     @staticmethod
-    def of(page: Page, company: Company, request: int, rows: list[int]) -> Root:
+    def of(page: Page, company: Company, request: int, rows: list[int], faults: Set[str]) -> Root:
         """Gather what the spans of one request need."""
         workflow = company.workflows[page["workflow"][rows[0]]]
         behind = [n for n in rows if page["is_async"][n]]
@@ -131,6 +132,7 @@ class Root:
             sent=sent,
             worked=(min(page["op_started"][n] for n in behind) - 3, ended + 2) if behind else (0, 0),
             owner=_root_owner(page, workflow, rows[0], hops[0] if hops else ""),
+            is_sampled=workflow.hop == "sampled" and "tail_sampling" in faults,
         )
 
 
@@ -161,7 +163,8 @@ def request_spans(root: Root) -> Iterator[tuple[Key, str]]:
     name, kind = f"POST /{flow.feature}", SERVER
     if flow.dialect == "openllmetry":
         name, kind = f"{flow.workflow_id}.workflow", INTERNAL if flow.hours == "night" else SERVER
-    yield (flow.service, *APP), span(root.trace, root.root, "", name, kind, root.started, root.ended, root.owner)
+    kept = [attribute("tailsampling.policy", "probabilistic-10")] if root.is_sampled else []
+    yield (flow.service, *APP), span(root.trace, root.root, "", name, kind, root.started, root.ended, root.owner + kept)
     if root.producer:
         yield from {"h3": _linked, "h4": _by_message}.get(root.hop, _queued)(root)
 

@@ -21,7 +21,8 @@ RENAMED = date(2026, 9, 21)
 OK, FAILED, TIMED_OUT = 0, 1, 2
 PRIMARY, RETRY, FALLBACK = 0, 1, 2
 TOKEN_COLUMNS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
-#: Rates of the two kinds of API failure among failed first attempts.
+DAY_MS = 86_400_000
+#: Share of failed first attempts on AWS that the provider finished and billed.
 BILLED_SHARE = 0.45
 
 
@@ -29,7 +30,7 @@ def generate(part: Part, company: Company, seed: int, dearness: float, faults: S
     """Return the calls of one part of a day; the same seed and part give the same calls."""
     rng = np.random.default_rng([seed, part.number])
     calls = _requests(part, company, rng)
-    _operations(calls, part, company, rng)
+    _operations(calls, part, company, rng, faults)
     _attempts(calls, part, company, rng, faults)
     _tokens(calls, company, rng, dearness)
     _times(calls, part, rng)
@@ -68,9 +69,13 @@ def _requests(part: Part, company: Company, rng: np.random.Generator) -> Calls:
     user = np.where(
         tenant >= 0, tenant * 40 + _heavy_tail(rng, count, 40, 1.3), 100_000 + _heavy_tail(rng, count, 600, 0.8)
     )
+    offset = _arrivals(hour, company, rng)
+    nightly = np.array([w.hours == "night" for w in company.workflows])[workflow]
+    across = nightly & (hour == 23) & (rng.random(count) < 0.25)
+    offset = np.where(across, DAY_MS - 3_000 - (40_000 * rng.random(count)).astype(np.int64), offset)
     return {
         "r_workflow": workflow,
-        "r_offset_ms": _arrivals(hour, company, rng),
+        "r_offset_ms": offset,
         "r_tenant": tenant,
         "r_user": user,
     }
@@ -95,7 +100,7 @@ def _arrivals(hour: Array, company: Company, rng: np.random.Generator) -> Array:
     return offset
 
 
-def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Generator) -> None:
+def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Generator, faults: Set[str]) -> None:
     """Fan each request out to its logical calls."""
     workflow = calls["r_workflow"]
     counts = company.step_count[workflow]
@@ -107,7 +112,12 @@ def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Gener
     times = 1 + rng.poisson(company.step_numbers("loops")[step] - 1.0)
     calls["request"] = np.repeat(request, times)
     calls["step"] = np.repeat(step, times)
-    deployments = np.array([company.deployment(s["deployment"]) for s in company.steps])[calls["step"]]
+    usual = {
+        "gpt-5.6-sol": "gpt-5.6-sol" if "price_change" in faults else "gpt-5",
+        "atlas-preview": "atlas-preview" if "unknown_model" in faults else "gpt-4.1-mini",
+    }
+    chosen = [company.deployment(usual.get(s["deployment"], s["deployment"])) for s in company.steps]
+    deployments = np.array(chosen)[calls["step"]]
     if is_in_week(part.day, JUMP_WEEK):
         moved = (calls["step"] == _step(company, "chat-assistant", "answer")) & (rng.random(len(deployments)) < 0.15)
         deployments = np.where(moved, company.deployment("gpt-5"), deployments)
@@ -143,7 +153,7 @@ def _attempts(calls: Calls, part: Part, company: Company, rng: np.random.Generat
     operation = np.repeat(np.arange(len(step)), tries)[: part.calls]
     attempt = np.arange(len(operation)) - (np.cumsum(tries) - tries)[operation] + 1
     is_first_of_two = (tries[operation] == 2) & (attempt == 1)
-    target = np.array([company.deployment(s["fallback_to"] or s["deployment"]) for s in company.steps])[step]
+    target = np.array([company.deployment(s["fallback_to"] or "gpt-5-mini") for s in company.steps])[step]
     on_aws = np.array([d.provider == "aws" for d in company.deployments])[deployment][operation]
     billed = is_first_of_two & on_aws & (rng.random(len(operation)) < BILLED_SHARE) & ("billed_timeouts" in faults)
     role = np.where(attempt == 1, PRIMARY, np.where(falls_back[operation], FALLBACK, RETRY))

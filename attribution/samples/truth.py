@@ -101,7 +101,6 @@ def _money_or_null(pico: Any) -> pa.Array:
 def _table(page: Page, company: Company) -> pa.Table:
     calls, lists, count = page.calls, page.lists, len(page)
     deployments = company.deployments
-    hop_fault = [[f] if f else [] for f in lists["fault_name"]]
     columns: dict[str, Any] = {
         "call_no": np.arange(page.first, page.first + count),
         "request_id": lists["request_id"],
@@ -135,7 +134,7 @@ def _table(page: Page, company: Company) -> pa.Table:
         "declared_team": lists["declared"],
         "expected_evidence": lists["evidence_name"],
         "hop": lists["hop_name"],
-        "faults": hop_fault,
+        "faults": lists["faults"],
     }
     arrays = [
         columns[field.name] if isinstance(columns[field.name], pa.Array) else pa.array(columns[field.name], field.type)

@@ -16,13 +16,15 @@ from attribution.samples.exports.anthropic import write_anthropic
 from attribution.samples.exports.aws import write_cur
 from attribution.samples.exports.azure import write_azure
 from attribution.samples.exports.bedrock import write_invocations
+from attribution.samples.exports.configuration import write_configuration
 from attribution.samples.exports.direct import write_runs
 from attribution.samples.exports.google import write_google
 from attribution.samples.exports.invoices import write_invoices
-from attribution.samples.exports.langfuse import write_observations
+from attribution.samples.exports.langfuse import deliver_twice, write_observations
 from attribution.samples.exports.litellm import write_gateway_logs
 from attribution.samples.exports.openai import write_openai
 from attribution.samples.exports.otlp import write_spans
+from attribution.samples.facts import Facts, write_bill_truth
 from attribution.samples.faults import choose_faults, place_faults
 from attribution.samples.files import Folder
 from attribution.samples.page import Page, render
@@ -61,22 +63,29 @@ def write_sample(
     root.mkdir(parents=True, exist_ok=True)
     with Folder(root) as files:
         truth = Truth(files)
+        facts = Facts()
         bills = Bills(company, steering.month_usd, days_of(months), chosen)
         first = first_request = 0
         for part in parts:
             page = _make(part, company, steering, seed, chosen, first, first_request)
             first += len(page)
             first_request += len(page.calls["r_workflow"])
-            write_spans(page, company, files)
+            write_spans(page, company, files, chosen)
             write_gateway_logs(page, company, files)
             write_observations(page, company, files)
             write_invocations(page, company, files)
             write_runs(page, company, files)
-            bills.add(page)
+            bills.add(page.calls)
+            facts.add(page, company)
             truth.add(page, company)
         truth.close()
         for write in (write_openai, write_anthropic, write_cur, write_azure, write_google, write_invoices):
             write(bills, files)
+        write_configuration(bills, files)
+        if "file_twice" in chosen:
+            deliver_twice(files)
+        write_bill_truth(bills, files)
+        facts.write(files, bills, steering.month_usd)
     return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(str(steering.month_usd)))
 
 

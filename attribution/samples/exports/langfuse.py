@@ -9,7 +9,7 @@ import numpy as np
 from attribution.samples.company import METERS, Company, load_rates
 from attribution.samples.exports.times import spaced
 from attribution.samples.files import Folder
-from attribution.samples.page import Page
+from attribution.samples.page import TWICE, Page
 from attribution.samples.traffic import OK, quantities
 
 PROJECT = "proj-growth"
@@ -21,6 +21,12 @@ def write_observations(page: Page, company: Company, folder: Folder) -> None:
     month = page.part.month
     folder.lines(f"data/langfuse/observations_{month}.jsonl", _observations(page, company, rows))
     folder.lines(f"data/langfuse/traces_{month}.jsonl", _traces(page, company, rows))
+
+
+def deliver_twice(folder: Folder) -> None:
+    """Deliver one month's files again, under another name."""
+    for table in ("observations", "traces"):
+        folder.copy(f"data/langfuse/{table}_{TWICE}.jsonl", f"data/langfuse/redelivered/{table}_{TWICE} (1).jsonl")
 
 
 def _observations(page: Page, company: Company, rows: list[int]) -> Iterator[str]:

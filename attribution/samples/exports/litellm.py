@@ -29,7 +29,12 @@ def write_gateway_logs(page: Page, company: Company, folder: Folder) -> None:
     for late in (False, True):
         rows = np.flatnonzero(calls["in_spend_logs"] & (calls["late"] == late)).tolist()
         name = f"{_next_month(month)}_late" if late else month
-        folder.lines(f"data/litellm/spend_logs_{name}.jsonl", _spend_logs(page, company, rows))
+        broken = page.calls["malformed"][rows].tolist()
+        lines = _spend_logs(page, company, rows)
+        folder.lines(
+            f"data/litellm/spend_logs_{name}.jsonl",
+            (line[: len(line) // 2] if cut else line for line, cut in zip(lines, broken, strict=True)),
+        )
     rows = np.flatnonzero(calls["in_standard_logging"]).tolist()
     folder.lines(f"data/litellm/standard_logging_payload_{month}.jsonl", _payloads(page, company, rows))
 

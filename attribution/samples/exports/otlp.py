@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 import numpy as np
 
@@ -17,14 +17,14 @@ OPENLLMETRY = "opentelemetry.instrumentation.openai.v1", "0.62.4"
 Batch = dict[tuple[str, str, str], list[str]]
 
 
-def write_spans(page: Page, company: Company, folder: Folder) -> None:
+def write_spans(page: Page, company: Company, folder: Folder, faults: Set[str]) -> None:
     """Write the spans of one part, batched by service and scope as an exporter does."""
     batches: Batch = {}
     _call_spans(page, company, batches)
-    _hop_spans(page, company, batches)
+    _hop_spans(page, company, batches, faults)
     lines = []
     for (service, scope, version), spans in batches.items():
-        head = _resource(service, company)
+        head = _resource(service)
         for first in range(0, len(spans), SPANS_PER_LINE):
             body = ",".join(spans[first : first + SPANS_PER_LINE])
             lines.append(
@@ -34,11 +34,8 @@ def write_spans(page: Page, company: Company, folder: Folder) -> None:
     folder.lines(f"data/otlp/traces_{page.part.month}.otlp.jsonl", lines)
 
 
-def _resource(service: str, company: Company) -> str:
+def _resource(service: str) -> str:
     instance = f"{sum(map(ord, service)) * 7919 % 2**32:08x}-5c1e-4e0b-9a51-7f3e0c2d9b10"
-    sampled = (
-        ',{"key":"tailsampling.policy","value":{"stringValue":"probabilistic-10"}}' if service == "search-api" else ""
-    )
     return (
         attribute("telemetry.sdk.language", "python")
         + ","
@@ -51,18 +48,17 @@ def _resource(service: str, company: Company) -> str:
         + attribute("service.name", service)
         + ","
         + attribute("deployment.environment.name", "prod")
-        + sampled
     )
 
 
-def _hop_spans(page: Page, company: Company, batches: Batch) -> None:
+def _hop_spans(page: Page, company: Company, batches: Batch, faults: Set[str]) -> None:
     """Write root, queue and worker spans of every request that has a span of a call."""
     rows = np.flatnonzero(page.calls["in_otlp"])
     requests, first = np.unique(page.calls["request"][rows], return_index=True)
     last = np.r_[first[1:], len(rows)]
     for request, begin, end in zip(requests.tolist(), first.tolist(), last.tolist(), strict=True):
         mine = rows[begin:end].tolist()
-        root = Root.of(page, company, request, mine)
+        root = Root.of(page, company, request, mine, faults)
         for key, text in request_spans(root):
             batches.setdefault(key, []).append(text)
 
