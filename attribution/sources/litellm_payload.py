@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from attribution import normalization
-from attribution.reading import Document, Sample
+from attribution.reading import Document, Sample, Unreadable
 from attribution.sources import Intake, Row, _litellm
 from attribution.sources._ownership import Ownership, split_baggage
 
@@ -32,6 +32,8 @@ def _score(found: int) -> int:
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Read one payload as one attempt."""
+    if "call_type" not in document or not ("id" in document or "litellm_call_id" in document):
+        raise Unreadable("other_record", "a StandardLoggingPayload with call_type and id", list(document)[:8])
     metadata = _object(document, "metadata")
     hidden = _object(document, "hidden_params")
     headers = hidden.get("additional_headers")

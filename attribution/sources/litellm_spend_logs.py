@@ -29,6 +29,8 @@ def recognise(sample: Sample) -> int:
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Read one row as one attempt."""
+    if "request_id" not in document or "call_type" not in document:
+        raise Unreadable("other_record", "a row with request_id and call_type", list(document)[:8])
     metadata = _object(document.get("metadata"), "metadata")
     provider = _text(document, "custom_llm_provider")
     row: Row = {
