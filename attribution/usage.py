@@ -201,8 +201,12 @@ def _google(body: Mapping[str, Any], provider: str) -> Usage:
     total = _count(names, "totalTokenCount")
     if answer is None and total is not None:
         answer = 0
-    if total is not None and total != (prompt or 0) + tools + (answer or 0) + thoughts:
-        usage.flags.append(f"totalTokenCount {total} is not the sum of its parts")
+    parts = (prompt or 0) + tools + (answer or 0) + thoughts
+    if total is not None and total > parts:
+        usage.flags.append(f"hidden reasoning: totalTokenCount {total} exceeds the sum of its parts {parts}")
+        thoughts += total - parts
+    elif total is not None and total < parts:
+        usage.flags.append(f"totalTokenCount {total} is less than the sum of its parts {parts}")
     inside = _modalities(names, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
     kept, said = _modalities(names, "cacheTokensDetails"), _modalities(names, "candidatesTokensDetails")
     said = said or _modalities(names, "responseTokensDetails")
@@ -320,7 +324,7 @@ def _modalities(names: Mapping[str, Any], *lists: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in lists:
         for item in names.get(name) or []:
-            modality = str(item.get("modality", "")).upper()
+            modality = str(item.get("modality", "")).upper().replace("DOCUMENT", "IMAGE")
             found[modality] = found.get(modality, 0) + (_first(item, "tokenCount", "token_count") or 0)
     return found
 

@@ -92,7 +92,10 @@ def _called(key: Key, aliases: Sequence[Alias]) -> Iterator[tuple[datetime, date
 
 
 def _cells(book: PriceBook, key: Key, found: Resolved, valid_from: datetime, valid_to: datetime) -> Iterator[Cell]:
-    everything = book.of(found.provider, found.model)
+    own = book.of(found.provider, found.model)
+    # What a provider charges for a tool whichever model calls it stands under the model `*`.
+    tools = [r for r in book.of(found.provider, "*") if r.meter not in {o.meter for o in own}]
+    everything = [*own, *tools]
     tier, tier_note = _tier(key.service_tier)
     regions, region_note, refusal = _regions(everything, found, key.region)
     rates = [r for r in everything if r.region in regions and r.service_tier in (tier, "standard")]

@@ -72,14 +72,18 @@ def _merge_model(rates: list[Rate], preferred: str | None) -> list[Rate]:
 def _timeline(rates: list[Rate], preferred: str | None) -> list[Rate]:
     """Choose one source for every stretch of time; its rows keep their bands and windows."""
     now = max((r.valid_from for r in rates if r.source == "model-prices"), default=BEGINNING)
+    today = {(r.meter, r.price / r.per) for r in rates if r.source == "genai-prices" and r.context_over < 0}
     points = sorted({p for r in rates for p in (r.valid_from, r.valid_to)} | {now})
     pieces: list[Rate] = []
     for start, end in pairwise(points):
         here = [r for r in rates if r.valid_from <= start and end <= r.valid_to]
         if not here:
             continue
-        best = min(_rank(r, start >= now, preferred) for r in here)
-        winners = [r for r in here if _rank(r, start >= now, preferred) == best]
+        then = [r for r in here if r.source == "model-prices" and r.context_over < 0]
+        # Where the history had today's price, today's bands held too: the history often leaves them out.
+        is_now = start >= now or (bool(then) and all((r.meter, r.price / r.per) in today for r in then))
+        best = min(_rank(r, is_now, preferred) for r in here)
+        winners = [r for r in here if _rank(r, is_now, preferred) == best]
         entry = min(r.source_entry for r in winners)
         pieces += [replace(r, valid_from=start, valid_to=end) for r in winners if r.source_entry == entry]
     return _joined(pieces)

@@ -1,0 +1,32 @@
+"""Worked examples: raw usage bodies with the cost that their source gives."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import attribution as at
+from tests.examples import FIXTURES
+
+EXAMPLES = [json.loads(line) for line in (FIXTURES / "prices/worked_examples.jsonl").read_text().splitlines()]
+
+
+def test_there_are_at_least_sixty_examples_each_with_its_source() -> None:
+    assert len(EXAMPLES) >= 60
+    assert all(example["source"] for example in EXAMPLES)
+    assert len({example["name"] for example in EXAMPLES}) == len(EXAMPLES)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: e["name"])
+def test_a_raw_usage_body_costs_what_its_source_says(example: dict[str, Any]) -> None:
+    given = {name: example[name] for name in ("at", "tier", "region", "api")}
+
+    priced = at.price_usage(example["provider"], example["model"], json.dumps(example["usage"]), **given)
+
+    assert priced.price_status == example["status"]
+    assert priced.list_cost == (None if example["expected"] is None else Decimal(example["expected"]))
+    if priced.list_cost is not None:
+        assert sum(priced.line_items["list_cost"], Decimal(0)) == priced.list_cost
