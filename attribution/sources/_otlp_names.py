@@ -221,7 +221,9 @@ class Names(dict[str, Known | None]):
     """Attribute key → slot; keys are looked at once, and those we do not know are remembered as such."""
 
     def __missing__(self, key: str) -> Known | None:
-        known = ("near_key", 1, ANY) if type(key) is str and near_key(key) else None
+        if type(key) is not str:
+            raise TypeError(key)
+        known = ("near_key", 1, ANY) if near_key(key) else None
         if len(self) < 50_000:
             self[key] = known
         return known

@@ -131,9 +131,10 @@ def _time(value: Any, field: str) -> int | None:
 
 def _exception(events: Any) -> str | None:
     """Return the type of the last exception event."""
-    for event in reversed(events if type(events) is list else ()):
+    told: list[Any] = events if type(events) is list else []
+    for event in reversed(told):
         if type(event) is dict and event.get("name") == "exception":
-            attributes = event.get("attributes")
+            attributes: Any = event.get("attributes")
             kind = attributes.get("exception.type") if type(attributes) is dict else None
             return kind if type(kind) is str else None
     return None

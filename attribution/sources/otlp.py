@@ -48,11 +48,13 @@ def recognise(sample: Sample) -> int:
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Take every span; log records and metric points are context."""
+    if document and _TOP.keys().isdisjoint(document):
+        raise Unreadable("not_otlp", "resourceSpans, resourceLogs or resourceMetrics", ", ".join(sorted(document)[:8]))
     place = Place(line)
-    for key, signal in _TOP.items():
-        for resource in _list(document.get(key), key):
-            if signal == "resourceSpans":
-                _read_resource(_object(resource, key), place, intake)
+    for key in (key for key in document if key in _TOP):
+        for resource in _list(document[key], key):
+            if _TOP[key] == "resourceSpans":
+                _read_resource(resource, place, intake)
             else:
                 intake.pass_over(_count_records(resource))
 
@@ -62,18 +64,40 @@ def finish(intake: Intake) -> None:
     release(intake)
 
 
-def _read_resource(resource: dict[str, Any], place: Place, intake: Intake) -> None:
-    described = _object(resource.get("resource") or {}, "resource")
-    own = gather(described.get("attributes") or (), RESOURCE)
-    for key in _SCOPES:
-        for group in _list(resource.get(key), key):
-            group = _object(group, key)
+def _read_resource(resource: Any, place: Place, intake: Intake) -> None:
+    try:
+        groups = [
+            _object(group, key) for key in _SCOPES for group in _list(_object(resource, "resource").get(key), key)
+        ]
+        own = gather(_object(resource.get("resource") or {}, "resource").get("attributes") or (), RESOURCE)
+    except Unreadable as fault:
+        _set_aside_all(resource, fault, place, intake)
+        return
+    for group in groups:
+        try:
             scope = _object(next((group[name] for name in _SCOPE if group.get(name)), {}), "scope")
             scoped = gather(scope.get("attributes") or (), RESOURCE)
             name, version = scope.get("name") or "", scope.get("version") or ""
             context = context_of(own.copy(), scoped, name, version, intake.hash_key)
-            for span in _list(group.get("spans"), "spans"):
-                take(span, _rows, context, place, intake)
+            spans = _list(group.get("spans"), "spans")
+        except Unreadable as fault:
+            _set_aside_all(group, fault, place, intake)
+            continue
+        for span in spans:
+            take(span, _rows, context, place, intake)
+
+
+def _set_aside_all(holder: Any, fault: Unreadable, place: Place, intake: Intake) -> None:
+    """What a resource or scope says holds for its spans: when it cannot be read, none of them can."""
+    below = 0
+    if type(holder) is dict:
+        inner = [holder.get(key) for key in _SCOPES]
+        groups = [holder, *(group for members in inner if type(members) is list for group in members)]
+        held = [group.get("spans") for group in groups if type(group) is dict]
+        below = sum(len(spans) for spans in held if type(spans) is list)
+    for _ in range(max(below, 1)):
+        intake.set_aside(place.line, fault, place.ordinal)
+        place.ordinal += 1
 
 
 def _rows(span: Any, context: Context, hash_key: bytes | None) -> Rows:
