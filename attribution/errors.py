@@ -67,6 +67,16 @@ class SourceError(AttributionError):
         return cls(f"{path}: {why}. {do}")
 
     @classmethod
+    def nothing_loaded(
+        cls, given: Iterable[str], refused: Iterable[tuple[str, str]], passed_over: Iterable[str]
+    ) -> SourceError:
+        """No file of all that were given could be loaded; say why for each, a few at most."""
+        reasons = [why for _, why in refused][:3]
+        if passed_over := list(passed_over):
+            reasons.append(f"{len(passed_over)} files are documents, not data; a file given by name is read")
+        return cls(f"nothing was loaded from {', '.join(given)}. {' '.join(reasons) or 'There is no file in it.'}")
+
+    @classmethod
     def unknown_source(cls, given: str, known: Iterable[str]) -> SourceError:
         """Name the source given and those there are."""
         names = list(known)

@@ -1,0 +1,92 @@
+"""The command line: the same verbs, for terminals, scripts and CI.
+
+A command module holds `register(app)`. It imports its rooms inside its functions, so that `attribution --help` costs
+next to nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from attribution.errors import AttributionError
+
+#: Exit codes: all is well; the answer is no; it could not be answered.
+WELL, NO, COULD_NOT_RUN = 0, 1, 2
+
+#: Command modules in the order in which help lists them.
+MODULES = ("audit", "coverage", "hops", "check", "report", "inspect", "sources", "prices", "changes", "sample", "pull")
+
+
+class Commands(TyperGroup):
+    """Commands whose errors are one clear message, not a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run a command; what we raise on purpose becomes a message and exit code 2."""
+        try:
+            return super().invoke(ctx)
+        except AttributionError as error:
+            typer.echo(f"attribution: {_visible(error)}", err=True)
+            raise typer.Exit(COULD_NOT_RUN) from None
+        except OSError as error:
+            what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            typer.echo(f"attribution: {_visible(what)}. Nothing was answered.", err=True)
+            raise typer.Exit(COULD_NOT_RUN) from None
+
+
+app = typer.Typer(
+    name="attribution",
+    cls=Commands,
+    help="Who owns each dollar of an AI API bill, and can you prove it? Nothing leaves this machine.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(is_wanted: bool) -> None:
+    if is_wanted:
+        from attribution import __version__
+
+        typer.echo(f"attribution {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Who owns each dollar of an AI API bill, and can you prove it? Nothing leaves this machine."""
+
+
+def main() -> None:
+    """Run the command line; a fault of ours exits with 2, so that CI never takes it for a verdict."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(COULD_NOT_RUN)
+    except Exception:
+        traceback.print_exc()
+        sys.exit(COULD_NOT_RUN)
+
+
+def _visible(text: object) -> str:
+    from attribution.showing import visible
+
+    return visible(text)
+
+
+for _name in MODULES:
+    if find_spec(f"{__name__}.{_name}"):
+        import_module(f"{__name__}.{_name}").register(app)

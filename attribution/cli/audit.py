@@ -1,0 +1,204 @@
+"""`attribution audit`: ten traces, seven questions, two shares, the dearest hops, and a page to send."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attribution.cli.opening import AsJson, Config, Out, Paths, opened, require_calls, waiting
+
+if TYPE_CHECKING:
+    from attribution.audits import Audit
+    from attribution.ledger import Ledger
+    from attribution.loading import Loaded
+
+DEFAULT_PAGE = "attribution-report.html"
+_HOPS_SHOWN = 5
+_STYLES = {"pass": "green", "fail": "red", "not provable": "yellow"}
+
+Traces = Annotated[int, typer.Option("--traces", metavar="N", help="How many traces to draw.")]
+Seed = Annotated[int, typer.Option("--seed", help="The same seed draws the same traces.")]
+Trace = Annotated[str | None, typer.Option("--trace", metavar="ID", help="Examine this request or trace instead.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `audit`."""
+    app.command("audit")(run_audit)
+
+
+def run_audit(
+    paths: Paths,
+    config: Config = None,
+    traces: Traces = 10,
+    seed: Seed = 0,
+    trace: Trace = None,
+    as_json: AsJson = False,
+    html: Annotated[
+        bool | None,
+        typer.Option(
+            "--html/--no-html", help=f"Write {DEFAULT_PAGE}; done unless --json is given.", show_default=False
+        ),
+    ] = None,
+    out: Out = None,
+    fail: Annotated[bool, typer.Option("--fail", help="Exit 1 unless six of the seven pass.")] = False,
+) -> None:
+    """Answer the seven questions: who owns each dollar, and where ownership breaks."""
+    from attribution.audits import audit
+    from attribution.cli import screen
+
+    with opened(paths, config) as (ledger, loaded):
+        require_calls(ledger)
+        with waiting("Auditing"):
+            answer = audit(ledger, traces, seed=seed, trace=trace)
+        if as_json:
+            screen.print_json({"command": "audit", **answer.to_dict(), "files": _files(loaded)})
+        else:
+            print_loaded(loaded)
+            print_audit(answer)
+        if html or out or (html is None and not as_json):
+            write_page(ledger, answer, loaded, paths, config, out or DEFAULT_PAGE, quiet=as_json)
+    if fail and not answer.is_ready:
+        raise typer.Exit(1)
+
+
+def write_page(
+    ledger: Ledger, answer: Audit, loaded: Loaded, paths: list[str], config: str | None, out: str, quiet: bool = False
+) -> None:
+    """Write the report and say where."""
+    from attribution import reports
+
+    with waiting("Drawing the report"):
+        page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config)
+    reports.write(page, out)
+    typer.echo(f"\nReport: {out}", err=quiet)
+
+
+def print_loaded(loaded: Loaded) -> None:
+    """Say what became of the files, and which were not loaded."""
+    from attribution import building
+    from attribution.cli import screen
+
+    screen.say(building.summarize(loaded))
+
+
+def print_audit(answer: Audit) -> None:
+    """Print an audit: the answer first, then the evidence for it."""
+    from attribution.cli import screen
+
+    ready = "Ready for chargeback." if answer.is_ready else "Not ready for chargeback, which takes six passes."
+    screen.say()
+    screen.say(answer.headline, style="bold")
+    screen.say(f"{answer.score}. {ready}", style="bold")
+    _print_verdicts(answer)
+    screen.say(answer.bound)
+    _print_ladder(answer)
+    _print_hops(answer)
+    _print_target(answer)
+    _print_patterns(answer)
+
+
+def _print_verdicts(answer: Audit) -> None:
+    from attribution.cli import screen
+
+    verdicts = answer.verdicts.to_dict("records")
+    screen.say()
+    screen.table(
+        ("", "question", "verdict", "figure"),
+        [(str(row["number"]), row["question"], row["verdict"], row["figure"]) for row in verdicts],
+        [_STYLES[row["verdict"]] for row in verdicts],
+    )
+    for row in verdicts:
+        if row["verdict"] != "pass":
+            needs = f" Needs {row['needs']}." if row["verdict"] == "not provable" else ""
+            screen.say(f"  {row['number']}: {row['evidence']}.{needs}")
+    screen.say()
+
+
+def _print_ladder(answer: Audit) -> None:
+    from attribution import showing
+    from attribution.cli import screen
+    from attribution.schema import EVIDENCE
+
+    row = answer.shares.to_dict("records")[0]
+    parts = [f"{rung.replace('_', ' ')} {showing.dollars(row[rung])}" for rung in EVIDENCE if row[rung]]
+    screen.say(f"Owner by evidence: {', '.join(parts) or 'no dollars'}.")
+    screen.say(
+        f"Not declared at the call: {showing.dollars(row['not_declared'])} "
+        f"({showing.band(row['not_declared_low'], row['not_declared_high'])}). "
+        f"Unowned after recovery: {showing.dollars(row['unowned'])} "
+        f"({showing.band(row['unowned_low'], row['unowned_high'])}). The target is 2 % for both."
+    )
+    if row["unpriced_calls"]:
+        screen.say(f"{showing.count(row['unpriced_calls'], 'call')} without a price or usage: unknown, never $0.")
+    screen.say()
+
+
+def _print_hops(answer: Audit) -> None:
+    from attribution import showing
+    from attribution.cli import screen
+
+    hops = answer.hops.to_dict("records")
+    if not hops:
+        screen.say("No hop loses an ownership field.")
+        return
+    screen.say("Where ownership breaks, dearest first", style="bold")
+    for row in hops[:_HOPS_SHOWN]:
+        doubt = "" if row["is_provable"] else " (likely: the data suggest it and do not prove it)"
+        screen.say(
+            f"  {showing.dollars(row['list_cost'])} in {showing.count(row['calls'], 'call')}: {showing.hop(row)} loses "
+            f"{row['fields']}. {row['signature']}: {row['title']}{doubt}."
+        )
+        screen.say(f"      Remedy: {row['remedy']}")
+    if len(hops) > _HOPS_SHOWN:
+        rest = sum(row["list_cost"] for row in hops[_HOPS_SHOWN:])
+        more = showing.count(len(hops) - _HOPS_SHOWN, "more hop")
+        screen.say(f"  {more} with {showing.dollars(rest)}: attribution hops.")
+    screen.say()
+
+
+def _print_target(answer: Audit) -> None:
+    from attribution import showing
+    from attribution.cli import screen
+
+    steps = answer.target.to_dict("records")
+    if steps:
+        screen.say("To bring what is not declared to 2 %, mend in this order", style="bold")
+        screen.table(
+            ("hop", "not declared", "left", "share left"),
+            [
+                (showing.hop(row), row["not_declared"], row["remaining"], showing.share(row["remaining_share"]))
+                for row in steps
+            ],
+        )
+        screen.say()
+
+
+def _print_patterns(answer: Audit) -> None:
+    from attribution.cli import screen
+
+    rows = answer.patterns.to_dict("records")
+    screen.say("What each way of attributing would have done on this data", style="bold")
+    screen.table(
+        ("pattern", "right", "wrong", "not at all", "cannot be judged", "shown here"),
+        [
+            (
+                row["pattern"],
+                row["right"],
+                row["wrong"],
+                row["not_at_all"],
+                row["cannot_be_judged"],
+                bool(row["is_shown"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _files(loaded: Loaded) -> dict[str, object]:
+    from attribution.cli import screen
+
+    return {
+        "loaded": screen.records(loaded.frame()),
+        "not_loaded": [{"path": path, "why": why} for path, why in loaded.refused],
+    }

@@ -1,0 +1,68 @@
+"""What commands have in common: their options, and a ledger built from paths with progress on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from attribution.errors import LedgerError, SourceError
+
+if TYPE_CHECKING:
+    from attribution.ledger import Ledger
+    from attribution.loading import Loaded
+
+Paths = Annotated[
+    list[str],
+    typer.Argument(metavar="PATH...", help="Files, folders or globs; recognised by content.", show_default=False),
+]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", metavar="FILE", help="attribution.yaml: registry, rules, aliases, contracts."),
+]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of text; amounts are text, to the last digit.")
+]
+Period = Annotated[
+    str | None, typer.Option("--period", help="Only a day, week, month, year or range, such as 2026-10 (UTC).")
+]
+Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to write the HTML page.")]
+WriteHtml = Annotated[bool, typer.Option("--html", help="Write an HTML page too; always says where.")]
+
+
+@contextmanager
+def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loaded]]:
+    """Yield a ledger in memory, built from the paths, and what became of each file."""
+    from attribution import building
+    from attribution.ledger import open_ledger
+
+    with open_ledger() as ledger:
+        with waiting("Loading and matching"):
+            loaded = building.add(ledger, *paths, config=config, quiet=True)
+        if not loaded.files:
+            raise SourceError.nothing_loaded(paths, loaded.refused, loaded.passed_over)
+        yield ledger, loaded
+
+
+def require_calls(ledger: Ledger) -> None:
+    """Refuse to answer from nothing."""
+    if not ledger.value("select count(*) from cost_event"):
+        raise LedgerError.empty("provider calls", "Load traces, gateway logs or call records, not only bills.")
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show a spinner with the elapsed time while the block runs; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        progress.add_task(what, total=None)
+        yield

@@ -1,0 +1,85 @@
+"""How figures and names look to people: dollars, shares, and text whose hidden characters are made visible."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+import pandas as pd
+
+#: Characters that change how text looks without being seen: control, format, surrogate, line and paragraph separators.
+_HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+_DIGITS = 4
+
+
+def visible(text: object, width: int = 0) -> str:
+    r"""Show text as it is: hidden characters as `\u200b`, and no more than `width` characters when given."""
+    shown = "".join(
+        f"\\u{ord(letter):04x}" if unicodedata.category(letter) in _HIDDEN else letter for letter in str(text)
+    )
+    return shown[: width - 1] + "…" if 0 < width < len(shown) else shown
+
+
+def dollars(amount: Decimal | None) -> str:
+    """Show USD with thousands separators and cents; below a dollar with four significant digits.
+
+    Rounded half to even for the eye only. A missing amount is `unknown`, never $0.
+    """
+    if is_missing(amount):
+        return "unknown"
+    value = Decimal(str(amount))
+    sign, size = ("-" if value < 0 else ""), abs(value)
+    if size >= 1 or size == 0:
+        return f"{sign}${size.quantize(Decimal('0.01'), ROUND_HALF_EVEN):,}"
+    rounded = size.quantize(Decimal((0, (1,), size.adjusted() - _DIGITS + 1)), ROUND_HALF_EVEN)
+    whole, _, cents = f"{rounded:f}".partition(".")
+    return f"{sign}${whole}.{cents.rstrip('0').ljust(2, '0')}"
+
+
+def share(value: Decimal | None) -> str:
+    """Show a share [0–1] in percent with one decimal; a share too small for that is not shown as nothing."""
+    if is_missing(value):
+        return "n/a"
+    percent = Decimal(str(value)) * 100
+    shown = percent.quantize(Decimal("0.1"), ROUND_HALF_EVEN)
+    if shown == 0 and percent > 0:
+        return "< 0.1 %"
+    if shown == 100 and percent < 100:
+        return "> 99.9 %"
+    return f"{shown} %"
+
+
+def band(low: Decimal | None, high: Decimal | None) -> str:
+    """Show a share that is known only between two ends."""
+    if is_missing(low) or is_missing(high) or share(low) == share(high):
+        return share(high)
+    return f"{share(low).removesuffix(' %')}–{share(high)}"
+
+
+def count(value: int, noun: str) -> str:
+    """Show a number of things: `1 call`, `1,204 calls`."""
+    return f"{value:,} {noun}" if value == 1 else f"{value:,} {noun}s"
+
+
+def moment(value: datetime | None) -> str:
+    """Show a UTC time to the minute."""
+    return "unknown" if is_missing(value) else f"{value:%Y-%m-%d %H:%M} UTC"
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell of a frame holds nothing."""
+    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+
+
+def hop(row: Mapping[str, Any]) -> str:
+    """Name a hop by its two ends and what lies between: `ticket-api → triage-worker (celery)`."""
+    ends = [None if is_missing(row[end]) else visible(row[end]) for end in ("producer", "consumer")]
+    between = [visible(row[name]) for name in ("system", "destination") if not is_missing(row[name])]
+    if ends[0] is None or ends[0] == ends[1]:
+        name = ends[1] or "the first service"
+    else:
+        name = f"{ends[0]} → {ends[1] or 'unknown'}"
+    return name + (f" ({', '.join(dict.fromkeys(between))})" if between else "")
