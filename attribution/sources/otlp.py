@@ -66,22 +66,21 @@ def finish(intake: Intake) -> None:
 
 def _read_resource(resource: Any, place: Place, intake: Intake) -> None:
     try:
-        groups = [
-            _object(group, key) for key in _SCOPES for group in _list(_object(resource, "resource").get(key), key)
-        ]
+        groups = [group for key in _SCOPES for group in _list(_object(resource, "resource").get(key), key)]
         own = gather(_object(resource.get("resource") or {}, "resource").get("attributes") or (), RESOURCE)
     except Unreadable as fault:
         _set_aside_all(resource, fault, place, intake)
         return
-    for group in groups:
+    for given in groups:
         try:
+            group = _object(given, "scopeSpans")
             scope = _object(next((group[name] for name in _SCOPE if group.get(name)), {}), "scope")
             scoped = gather(scope.get("attributes") or (), RESOURCE)
             name, version = scope.get("name") or "", scope.get("version") or ""
             context = context_of(own.copy(), scoped, name, version, intake.hash_key)
             spans = _list(group.get("spans"), "spans")
         except Unreadable as fault:
-            _set_aside_all(group, fault, place, intake)
+            _set_aside_all(given, fault, place, intake)
             continue
         for span in spans:
             take(span, _rows, context, place, intake)
