@@ -9,7 +9,7 @@ import numpy as np
 
 from attribution.samples.company import PICO, Array, Company
 from attribution.samples.faults import Tally
-from attribution.samples.rhythm import Part, day_weight, days_of
+from attribution.samples.rhythm import LAST_MONTH, Part, day_weight, days_of
 from attribution.samples.traffic import (
     GPT_DAY,
     JUMP_BEFORE,
@@ -48,7 +48,7 @@ class Steering:
         return self.tallies.setdefault(month, Tally())
 
 
-def begin(calls: int, months: int, parts: list[Part], company: Company, seed: int, faults: Set[str]) -> Steering:
+def begin(calls: int, months: int, company: Company, seed: int, faults: Set[str]) -> Steering:
     """Choose the month's bill and how dear a call must be for it, from a trial part."""
     days = days_of(months)
     october = sum(day_weight(d) for d in days if d.month == 10) / sum(day_weight(d) for d in days)
@@ -56,7 +56,7 @@ def begin(calls: int, months: int, parts: list[Part], company: Company, seed: in
     usd = float(MONTH_USD)
     while usd / month_calls > DEAREST_CALL_USD:
         usd /= 10
-    trial = Part(2**31, parts[-1].day.replace(day=7), 20_000, 20_000)
+    trial = Part(2**31, LAST_MONTH.replace(day=7), 20_000, 20_000)
     dearness = 1.0
     for _ in range(6):
         sample = generate(trial, company, seed, dearness, faults)

@@ -114,7 +114,8 @@ class Facts:
         keys = sorted({*self._faults, *on_bills})
         rows = []
         for fault, month in keys:
-            count, pico, first = self._faults.get((fault, month), [0, 0, None])
+            struck = self._faults.get((fault, month))
+            count, pico = struck[:2] if struck else (0, 0)
             lines, amount = on_bills.get((fault, month), (0, 0))
             rows.append(
                 {
@@ -123,7 +124,7 @@ class Facts:
                     "description": FAULTS[fault],
                     "calls": count,
                     "list_cost": usd(pico),
-                    "first_call_no": first,
+                    "first_call_no": struck[2] if struck else None,
                     "bill_lines": lines,
                     "bill_amount": usd(amount),
                 }

@@ -268,5 +268,5 @@ def _by_message(root: Root) -> Iterator[tuple[Key, str]]:
     )
     yield (
         (flow.worker, *APP),
-        span(root.second, root.consumer, "", f"{flow.queue} handle", INTERNAL, begin, end, carried[4:]),
+        span(root.second, root.consumer, "", f"{flow.queue} handle", INTERNAL, begin, end, carried[2:]),
     )

@@ -13,15 +13,63 @@ from attribution.samples.company import METERS
 from attribution.samples.files import Folder
 
 SUBSCRIPTION = "5f0c2b1e-7d34-4a86-9e02-acme00000001"
-COLUMNS = (
-    "BillingAccountId,BillingAccountName,BillingPeriodStartDate,BillingPeriodEndDate,BillingProfileId,BillingProfileName,"
-    "AccountOwnerId,AccountName,SubscriptionId,SubscriptionName,Date,Product,PartNumber,MeterId,ServiceFamily,MeterCategory,"
-    "MeterSubCategory,MeterRegion,MeterName,Quantity,EffectivePrice,Cost,UnitPrice,BillingCurrency,ResourceLocation,"
-    "AvailabilityZone,ConsumedService,ResourceId,ResourceName,ServiceInfo1,ServiceInfo2,AdditionalInfo,Tags,InvoiceSectionId,"
-    "InvoiceSection,CostCenter,UnitOfMeasure,ResourceGroup,ReservationId,ReservationName,ProductOrderId,ProductOrderName,"
-    "OfferId,IsAzureCreditEligible,Term,PublisherName,PlanName,ChargeType,Frequency,PublisherType,PayGPrice,PricingModel,"
-    "CostAllocationRuleName,benefitId,benefitName"
-).split(",")
+COLUMNS = [
+    "BillingAccountId",
+    "BillingAccountName",
+    "BillingPeriodStartDate",
+    "BillingPeriodEndDate",
+    "BillingProfileId",
+    "BillingProfileName",
+    "AccountOwnerId",
+    "AccountName",
+    "SubscriptionId",
+    "SubscriptionName",
+    "Date",
+    "Product",
+    "PartNumber",
+    "MeterId",
+    "ServiceFamily",
+    "MeterCategory",
+    "MeterSubCategory",
+    "MeterRegion",
+    "MeterName",
+    "Quantity",
+    "EffectivePrice",
+    "Cost",
+    "UnitPrice",
+    "BillingCurrency",
+    "ResourceLocation",
+    "AvailabilityZone",
+    "ConsumedService",
+    "ResourceId",
+    "ResourceName",
+    "ServiceInfo1",
+    "ServiceInfo2",
+    "AdditionalInfo",
+    "Tags",
+    "InvoiceSectionId",
+    "InvoiceSection",
+    "CostCenter",
+    "UnitOfMeasure",
+    "ResourceGroup",
+    "ReservationId",
+    "ReservationName",
+    "ProductOrderId",
+    "ProductOrderName",
+    "OfferId",
+    "IsAzureCreditEligible",
+    "Term",
+    "PublisherName",
+    "PlanName",
+    "ChargeType",
+    "Frequency",
+    "PublisherType",
+    "PayGPrice",
+    "PricingModel",
+    "CostAllocationRuleName",
+    "benefitId",
+    "benefitName",
+]
 #: Deployment → meter → its name, id, and block of tokens.
 _METERS = {
     ("azure-gpt-4.1", "input"): ("gpt 4.1 Inp glbl Tokens", "a1f0c001-0000-4000-8000-000000000001", 1_000),

@@ -34,9 +34,21 @@ ownership_rules:
 aliases:
   - {{kind: team, name: Finance Ops, canonical: finance-ops}}
   - {{kind: team, name: Support Automation, canonical: support}}
-  - {{kind: model, name: Claude Sonnet 4.5, provider: aws, canonical: "us.anthropic.claude-sonnet-4-5-20250929-v1:0", canonical_provider: aws}}
-  - {{kind: model, name: Claude Haiku 4.5, provider: aws, canonical: "us.anthropic.claude-haiku-4-5-20251001-v1:0", canonical_provider: aws}}
-  - {{kind: model, name: Nova Lite, provider: aws, canonical: "amazon.nova-lite-v1:0", canonical_provider: aws}}
+  - kind: model
+    name: Claude Sonnet 4.5
+    provider: aws
+    canonical: "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    canonical_provider: aws
+  - kind: model
+    name: Claude Haiku 4.5
+    provider: aws
+    canonical: "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+    canonical_provider: aws
+  - kind: model
+    name: Nova Lite
+    provider: aws
+    canonical: "amazon.nova-lite-v1:0"
+    canonical_provider: aws
 
 contracts:
 {contracts}

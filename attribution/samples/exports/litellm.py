@@ -10,7 +10,7 @@ from attribution.samples.company import METERS, TIERS, Company, Deployment, load
 from attribution.samples.exports.times import iso_micros
 from attribution.samples.files import Folder
 from attribution.samples.page import Page
-from attribution.samples.traffic import FAILED, OK, quantities
+from attribution.samples.traffic import OK, quantities
 
 AGENT = "User-Agent: python-httpx/0.28.1"
 #: Virtual keys as the proxy stores them (hashes), their alias and the team they stand under.
@@ -80,7 +80,6 @@ _LOST = ("linked", "inherited", "trace", "rule", "none")
 
 def _usage(page: Page, row: int, deployment: Deployment) -> str:
     """Return the usage object: OpenAI's semantics for every provider."""
-    read, reasoning = page["gateway_read"][row], page["reasoning"][row]
     short, long = page["cache_write_5m"][row], page["cache_write_1h"][row]
     tokens_in, tokens_out = page["input"][row], page["output"][row]
     writes = ""
@@ -89,78 +88,37 @@ def _usage(page: Page, row: int, deployment: Deployment) -> str:
             f', "cache_creation_tokens": {short + long}, "cache_creation_token_details": '
             f'{{"ephemeral_5m_input_tokens": {short}, "ephemeral_1h_input_tokens": {long}}}'
         )
-    tier = page["tier"][row]
+    tier, searches = page["tier"][row], page["web_search"][row]
     named = f', "service_tier": "{"default" if tier == 0 else TIERS[tier]}"' if deployment.provider == "openai" else ""
-    searches = (
-        f', "server_tool_use": {{"web_search_requests": {page["web_search"][row]}}}' if page["web_search"][row] else ""
-    )
-    inside = "null" if page["uncached"][row] else f'{{"audio_tokens": 0, "cached_tokens": {read}{writes}}}'
+    if searches:
+        named += f', "server_tool_use": {{"web_search_requests": {searches}}}'
+    inside = "null"
+    if not page["uncached"][row]:
+        inside = f'{{"audio_tokens": 0, "cached_tokens": {page["gateway_read"][row]}{writes}}}'
     return (
         f'{{"completion_tokens": {tokens_out}, "prompt_tokens": {tokens_in}, "total_tokens": {tokens_in + tokens_out}, '
-        f'"completion_tokens_details": {{"accepted_prediction_tokens": 0, "audio_tokens": 0, "reasoning_tokens": {reasoning}, '
-        f'"rejected_prediction_tokens": 0}}, "prompt_tokens_details": {inside}{named}{searches}}}'
+        f'"completion_tokens_details": {{"accepted_prediction_tokens": 0, "audio_tokens": 0, '
+        f'"reasoning_tokens": {page["reasoning"][row]}, "rejected_prediction_tokens": 0}}, '
+        f'"prompt_tokens_details": {inside}{named}}}'
     )
 
 
 def _breakdown(page: Page, row: int) -> str:
+    """Return the gateway's own costs, or `null` where it knows no price."""
     if not page["usd_known"][row]:
         return "null"
     tier = page["tier"][row]
-    total, spent_in = page["usd"][row], page["usd_in"][row]
+    total = page["usd"][row]
     return (
-        f'{{"input_cost": {spent_in!r}, "output_cost": {page["usd_output"][row]!r}, "total_cost": {total!r}, '
-        f'"tool_usage_cost": {page["usd_web_search"][row]!r}, "service_tier": {"null" if tier == 0 else chr(34) + TIERS[tier] + chr(34)}, '
+        f'{{"input_cost": {page["usd_in"][row]!r}, "output_cost": {page["usd_output"][row]!r}, "total_cost": {total!r}, '
+        f'"tool_usage_cost": {page["usd_web_search"][row]!r}, "service_tier": {_text(TIERS[tier] if tier else "")}, '
         f'"cache_read_cost": {page["usd_cache_read"][row]!r}, "original_cost": {total!r}, "discount_percent": 0.0, '
         f'"discount_amount": 0.0, "margin_percent": 0.0, "margin_fixed_amount": 0.0, "margin_total_amount": 0.0}}'
     )
 
 
-def _spend_logs(page: Page, company: Company, rows: list[int]) -> Iterator[str]:
-    """Yield rows as the proxy inserts them; its metadata column is JSON text inside JSON."""
-    for row in rows:
-        deployment = company.deployments[page["deployment"][row]]
-        workflow = company.workflows[page["workflow"][row]]
-        tags, owner = _tags(page, company, row)
-        key, alias, team = KEYS[workflow.key]
-        ok = page["status"][row] == OK
-        tokens_in, tokens_out = (page["input"][row], page["output"][row]) if ok else (0, 0)
-        usage = _usage(page, row, deployment) if ok else "{}"
-        role = page["role"][row]
-        call_id = page["gateway_call_id"][row]
-        team_text = f'"{team}"' if team else "null"
-        metadata = (
-            f'{{"user_api_key": "{key}", "user_api_key_alias": "{alias}", "user_api_key_team_id": {team_text}, '
-            f'"user_api_key_org_id": null, "user_api_key_user_id": "default_user_id", "user_api_key_team_alias": {team_text}, '
-            f'"spend_logs_metadata": {owner}, "requester_ip_address": null, "user_agent": "python-httpx/0.28.1", '
-            f'"litellm_call_id": "{call_id}", "status": {"null" if ok else _FAILURE}, '
-            f'"error_information": {"null" if ok else _ERROR}, "usage_object": {usage}, '
-            f'"attempted_retries": {int(role == 1 and ok)}, "max_retries": 1, "attempted_fallbacks": {int(role == 2)}, '
-            f'"original_model_group": "{page["asked"][row]}", "cost_breakdown": {_breakdown(page, row)}}}'
-        )
-        started, ended = page["started"][row], page["ended"][row]
-        yield (
-            f'{{"request_id": "{page["response_id"][row]}", "call_type": "{_call_type(page, company, row, deployment)}", '
-            f'"api_key": "{key}", "cache_hit": "{"None" if ok else "False"}", "startTime": "{iso_micros(started)}", '
-            f'"endTime": "{iso_micros(ended)}", "completionStartTime": "{iso_micros(ended)}", '
-            f'"model": "{deployment.gateway_provider}/{deployment.model}", "user": "default_user_id", "team_id": "{team}", '
-            f'"organization_id": "", "metadata": "{_escape(metadata)}", "cache_key": "Cache OFF", '
-            f'"spend": {page["usd"][row]!r}, "total_tokens": {tokens_in + tokens_out}, "prompt_tokens": {tokens_in}, '
-            f'"completion_tokens": {tokens_out}, "request_tags": "{_escape(_array(tags))}", '
-            f'"end_user": "{page["user"][row]}", "api_base": "https://{deployment.host}", '
-            f'"model_group": "{deployment.name}", "model_id": "dep-{deployment.name}", '
-            f'"custom_llm_provider": "{deployment.gateway_provider}", "messages": "{{}}", "response": "{{}}", '
-            f'"proxy_server_request": "{{}}", "session_id": "{page["trace_id"][row]}", '
-            f'"request_duration_ms": {ended - started}, "status": "success", "litellm_call_id": "{call_id}"}}'
-        )
-
-
-_FAILURE = '"failure"'
-_ERROR = (
-    '{"error_code": "429", "error_class": "RateLimitError", "llm_provider": "", "error_message": "Rate limit reached"}'
-)
-_TIMEOUT = (
-    '{"error_code": "408", "error_class": "Timeout", "llm_provider": "bedrock", "error_message": "Request timed out"}'
-)
+def _text(value: str) -> str:
+    return f'"{value}"' if value else "null"
 
 
 def _array(texts: list[str]) -> str:
@@ -171,53 +129,101 @@ def _escape(text: str) -> str:
     return text.replace('"', '\\"')
 
 
-def _call_type(page: Page, company: Company, row: int, deployment: Deployment) -> str:
+def _call_type(deployment: Deployment) -> str:
     if deployment.name.startswith("text-embedding"):
         return "aembedding"
     return "anthropic_messages" if deployment.provider == "anthropic" else "acompletion"
+
+
+#: By status: what the gateway says went wrong.
+_ERRORS = (
+    '{"error_code": "", "error_class": "", "llm_provider": "", "error_message": ""}',
+    '{"error_code": "429", "error_class": "RateLimitError", "llm_provider": "", "error_message": "Rate limit reached"}',
+    '{"error_code": "408", "error_class": "Timeout", "llm_provider": "bedrock", "error_message": "Request timed out"}',
+)
+_ERROR_TEXTS = ("null", '"litellm.RateLimitError: Rate limit reached"', '"litellm.Timeout: Request timed out"')
+
+
+def _counts(page: Page, row: int) -> str:
+    """Return the three totals; failures count nothing."""
+    ok = page["status"][row] == OK
+    tokens_in, tokens_out = (page["input"][row], page["output"][row]) if ok else (0, 0)
+    return f'"total_tokens": {tokens_in + tokens_out}, "prompt_tokens": {tokens_in}, "completion_tokens": {tokens_out}'
+
+
+def _spend_logs(page: Page, company: Company, rows: list[int]) -> Iterator[str]:
+    """Yield rows as the proxy inserts them; its metadata column is JSON text inside JSON."""
+    for row in rows:
+        deployment = company.deployments[page["deployment"][row]]
+        key, _, team = KEYS[company.workflows[page["workflow"][row]].key]
+        tags, owner = _tags(page, company, row)
+        started, ended = page["started"][row], page["ended"][row]
+        begins, ends = iso_micros(started), iso_micros(ended)
+        hit = "None" if page["status"][row] == OK else "False"
+        yield (
+            f'{{"request_id": "{page["response_id"][row]}", "call_type": "{_call_type(deployment)}", '
+            f'"api_key": "{key}", "cache_hit": "{hit}", "startTime": "{begins}", "endTime": "{ends}", '
+            f'"completionStartTime": "{ends}", "model": "{deployment.gateway_provider}/{deployment.model}", '
+            f'"user": "default_user_id", "team_id": "{team}", "organization_id": "", '
+            f'"metadata": "{_escape(_metadata(page, company, row, owner))}", "cache_key": "Cache OFF", '
+            f'"spend": {page["usd"][row]!r}, {_counts(page, row)}, "request_tags": "{_escape(_array(tags))}", '
+            f'"end_user": "{page["user"][row]}", "api_base": "https://{deployment.host}", '
+            f'"model_group": "{deployment.name}", "model_id": "dep-{deployment.name}", '
+            f'"custom_llm_provider": "{deployment.gateway_provider}", "messages": "{{}}", "response": "{{}}", '
+            f'"proxy_server_request": "{{}}", "session_id": "{page["trace_id"][row]}", '
+            f'"request_duration_ms": {ended - started}, "status": "success", '
+            f'"litellm_call_id": "{page["gateway_call_id"][row]}"}}'
+        )
+
+
+def _metadata(page: Page, company: Company, row: int, owner: str) -> str:
+    """Return the metadata column: the key's team, the caller's object, usage and costs."""
+    deployment = company.deployments[page["deployment"][row]]
+    key, alias, team = KEYS[company.workflows[page["workflow"][row]].key]
+    status, role = page["status"][row], page["role"][row]
+    ok = status == OK
+    return (
+        f'{{"user_api_key": "{key}", "user_api_key_alias": "{alias}", "user_api_key_team_id": {_text(team)}, '
+        f'"user_api_key_org_id": null, "user_api_key_user_id": "default_user_id", '
+        f'"user_api_key_team_alias": {_text(team)}, "spend_logs_metadata": {owner}, "requester_ip_address": null, '
+        f'"user_agent": "python-httpx/0.28.1", "litellm_call_id": "{page["gateway_call_id"][row]}", '
+        f'"status": {"null" if ok else _text("failure")}, "error_information": {"null" if ok else _ERRORS[status]}, '
+        f'"usage_object": {_usage(page, row, deployment) if ok else "{}"}, "attempted_retries": {int(role == 1 and ok)}, '
+        f'"max_retries": 1, "attempted_fallbacks": {int(role == 2)}, "original_model_group": "{page["asked"][row]}", '
+        f'"cost_breakdown": {_breakdown(page, row)}}}'
+    )
 
 
 def _payloads(page: Page, company: Company, rows: list[int]) -> Iterator[str]:
     """Yield standard logging payloads, without messages and responses (message logging is off)."""
     for row in rows:
         deployment = company.deployments[page["deployment"][row]]
-        workflow = company.workflows[page["workflow"][row]]
+        key, alias, team = KEYS[company.workflows[page["workflow"][row]].key]
         tags, owner = _tags(page, company, row)
-        key, alias, team = KEYS[workflow.key]
         status = page["status"][row]
         ok = status == OK
-        tokens_in, tokens_out = (page["input"][row], page["output"][row]) if ok else (0, 0)
         started, ended = page["started"][row] / 1000, page["ended"][row] / 1000
-        error = (
-            "null"
-            if ok
-            else '"litellm.RateLimitError: Rate limit reached"'
-            if status == FAILED
-            else '"litellm.Timeout: Request timed out"'
-        )
-        team_text = f'"{team}"' if team else "null"
+        model = f"{deployment.gateway_provider}/{deployment.model}"
         yield (
             f'{{"id": "{page["response_id"][row]}", "litellm_call_id": "{page["gateway_call_id"][row]}", '
-            f'"trace_id": "{page["trace_id"][row]}", "session_id": "", "call_type": "{_call_type(page, company, row, deployment)}", '
+            f'"trace_id": "{page["trace_id"][row]}", "session_id": "", "call_type": "{_call_type(deployment)}", '
             f'"cache_hit": {"null" if ok else "false"}, "stream": {"true" if page["stream"][row] else "null"}, '
             f'"status": "{"success" if ok else "failure"}", "custom_llm_provider": "{deployment.gateway_provider}", '
-            f'"saved_cache_cost": 0.0, "startTime": {started!r}, "endTime": {ended!r}, "completionStartTime": {ended!r}, '
-            f'"response_time": {ended - started:.3f}, "model": "{deployment.gateway_provider}/{deployment.model}", '
-            f'"metadata": {{"user_api_key_hash": "{key}", "user_api_key_alias": "{alias}", "user_api_key_team_id": {team_text}, '
-            f'"user_api_key_team_alias": {team_text}, "user_api_key_user_id": "default_user_id", '
-            f'"spend_logs_metadata": {owner}, "requester_metadata": {"null" if owner == "null" else owner}, '
-            f'"usage_object": {_usage(page, row, deployment) if ok else "{}"}}}, "cache_key": null, '
-            f'"response_cost": {page["usd"][row]!r}, "cost_breakdown": {_breakdown(page, row)}, '
-            f'"total_tokens": {tokens_in + tokens_out}, "prompt_tokens": {tokens_in}, "completion_tokens": {tokens_out}, '
-            f'"request_tags": {_array(tags)}, "end_user": "{page["user"][row]}", "api_base": "https://{deployment.host}", '
-            f'"model_group": "{deployment.name}", "model_id": "dep-{deployment.name}", '
+            f'"saved_cache_cost": 0.0, "startTime": {started!r}, "endTime": {ended!r}, '
+            f'"completionStartTime": {ended!r}, "response_time": {ended - started:.3f}, "model": "{model}", '
+            f'"metadata": {{"user_api_key_hash": "{key}", "user_api_key_alias": "{alias}", '
+            f'"user_api_key_team_id": {_text(team)}, "user_api_key_team_alias": {_text(team)}, '
+            f'"user_api_key_user_id": "default_user_id", "spend_logs_metadata": {owner}, '
+            f'"requester_metadata": {owner}, "usage_object": {_usage(page, row, deployment) if ok else "{}"}}}, '
+            f'"cache_key": null, "response_cost": {page["usd"][row]!r}, "cost_breakdown": {_breakdown(page, row)}, '
+            f'{_counts(page, row)}, "request_tags": {_array(tags)}, "end_user": "{page["user"][row]}", '
+            f'"api_base": "https://{deployment.host}", "model_group": "{deployment.name}", '
+            f'"model_id": "dep-{deployment.name}", "messages": null, "response": null, '
             f'"hidden_params": {{"additional_headers": {_headers(page, row, deployment)}}}, '
-            f'"error_str": {error}, "error_information": {_EMPTY if ok else _ERROR if status == FAILED else _TIMEOUT}, '
+            f'"model_map_information": {{"model_map_key": "{model}", "model_map_value": null}}, '
+            f'"error_str": {_ERROR_TEXTS[status]}, "error_information": {_ERRORS[status]}, '
             f'"response_cost_failure_debug_info": null, "zero_cost_diagnostic": null}}'
         )
-
-
-_EMPTY = '{"error_code": "", "error_class": "", "llm_provider": "", "error_message": ""}'
 
 
 def _headers(page: Page, row: int, deployment: Deployment) -> str:
