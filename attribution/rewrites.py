@@ -132,8 +132,7 @@ _COARSER = """
         from told
         window best as (
             partition by replaces_key
-            order by case when "grouping" = '' then 0 else length("grouping") - length(replace("grouping", ',', '')) + 1 end
-                desc, "grouping", told_at
+            order by length("grouping") - length(replace("grouping", ',', '')) desc, "grouping" desc, told_at
         )
     )
     select replaces_key, "grouping", kept, min(kept_at) as kept_at, min(told_at) as told_at

@@ -15,7 +15,7 @@ from attribution.sources import Run
 
 _MANIFEST_BYTES = 16 * 1024 * 1024
 #: `openai-usage-completions.by-model+project_id.2026-09-01..2026-09-08.pulled-20260910T060000Z.p0001.json`
-_PULLED = re.compile(r"^([a-z]+-[a-z]+(?:-([a-z_]+))?)\.(?:by-([a-z_+]*)\.)?.*\.pulled-(\d{8}T\d{6}Z)\b")
+_PULLED = re.compile(r"^([a-z]+-[a-z_]+(?:-([a-z_]+))?)\.(?:by-([a-z_+]*)\.)?.*\.pulled-(\d{8}T\d{6}Z)\b")
 _MONTH = re.compile(r"(?:^|/)BILLING_PERIOD=(\d{4}-\d{2})(?=/)")
 _SPAN = re.compile(r"^(\d{8})-(\d{8})$")
 _PART = re.compile(r"(?:^|[-_])(\d{1,5}_\d{1,5}|\d{4,6})(?:\.[\w.]+)?$")
@@ -40,6 +40,12 @@ def pulled_run(path: Path, options: dict[str, Any]) -> Run:
         kind=found[2],
         grouping=None if found[3] is None else ",".join(sorted(filter(None, found[3].split("+")))),
     )
+
+
+def is_pulled(name: str, path: str) -> bool:
+    """Tell whether a page is a pull's own; pages without results say nothing else about what they are."""
+    found = _PULLED.search(Path(path).name)
+    return found is not None and found[1] == name
 
 
 def aws_run(path: Path, options: dict[str, Any]) -> Run:
