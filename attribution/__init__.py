@@ -20,6 +20,8 @@ _ROOMS = {
     "price_usage": "pricing",
     "Explanation": "explanations",
     "explain_change": "explanations",
+    "Anomalies": "anomalies",
+    "find_anomalies": "anomalies",
     "AttributionError": "errors",
     "ConfigurationError": "errors",
     "LedgerError": "errors",
@@ -33,6 +35,11 @@ _ROOMS = {
     "roll_up": "rollups",
     "measure_coverage": "coverages",
     "broken_hops": "hops",
+    "fan_out": "fanouts",
+    "field_coverage": "fanouts",
+    "dearest_requests": "fanouts",
+    "Audit": "audits",
+    "audit": "audits",
     "read_configuration": "configuration",
 }
 

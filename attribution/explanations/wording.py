@@ -43,7 +43,10 @@ def subject(where: Mapping[str, Any]) -> str:
     parts = []
     for name, given in where.items():
         wanted = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
-        parts.append(" and ".join(f"no {name}" if value is None else str(value) for value in wanted))
+        if len(wanted) > 3:
+            parts.append(f"{len(wanted)} of {name}")
+        elif wanted != [None] or name == "owner_team":
+            parts.append(" and ".join("unowned" if value is None else str(value) for value in wanted))
     text = ", ".join(parts) or "spend"
     return text[:1].upper() + text[1:]
 
