@@ -31,6 +31,7 @@ SECTIONS = {
     "ownership_rules": "ownership_rule",
     "aliases": "alias",
     "contracts": "contract",
+    "currency_rates": "currency_rate",
 }
 #: Sections that other rooms read as they are.
 FREE_SECTIONS = ("column_maps", "policies", "calendar", "prepaid", "rates", "allocation", "scope", "description")
@@ -213,9 +214,9 @@ def _check_overlaps(configuration: Configuration) -> None:
 
 def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     first, last = datetime(1, 1, 1), datetime(9999, 1, 1)
-    return (one.get("valid_from") or first) < (other.get("valid_to") or last) and (
-        other.get("valid_from") or first
-    ) < (one.get("valid_to") or last)
+    return (one.get("valid_from") or first) < (other.get("valid_to") or last) and (other.get("valid_from") or first) < (
+        one.get("valid_to") or last
+    )
 
 
 def _read_yaml(path: Path) -> Any:

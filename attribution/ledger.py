@@ -34,6 +34,7 @@ STORED = (
     "ownership_rule",
     "alias",
     "contract",
+    "currency_rate",
     "setting",
 )
 
@@ -242,7 +243,9 @@ def _cost_event_view() -> str:
         else f'{schema.STEP_TABLES[c.step]}."{c.name}"'
         for c in declared.columns
     )
-    joins = " ".join(f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step != "match")
+    joins = " ".join(
+        f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step != "match"
+    )
     return f"create or replace view cost_event as select {columns} from event {joins}"
 
 

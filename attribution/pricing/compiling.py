@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
 from attribution.pricing.book import BEGINNING, DAY, FOREVER, NO_LIMIT, PriceBook, Rate
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
-from attribution.pricing.models import Resolved, resolve
+from attribution.pricing.models import PROVIDERS, Resolved, resolve
 
 #: Words for the tier that a provider gives when none is asked for.
 _STANDARD = {"standard", "default", "on_demand", "on-demand", "ondemand", "standard_only", "regular"}
@@ -60,6 +61,9 @@ class Cell:
     rates: dict[str, Rate]
     reason: str | None
     is_estimate: bool = False
+    provider: str | None = None
+    model: str | None = None
+    contracted: dict[str, Fraction] = field(default_factory=dict)
 
 
 def compile_card(book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] = ()) -> Iterator[Cell]:
@@ -68,9 +72,12 @@ def compile_card(book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] 
         for valid_from, valid_to, provider, model in _called(key, aliases):
             found = resolve(book, provider, model)
             if isinstance(found, str):
-                yield Cell(key, valid_from, valid_to, -1, NO_LIMIT, 0, DAY, 127, {}, found)
-            else:
-                yield from _cells(book, key, found, valid_from, valid_to)
+                owner = PROVIDERS.get(provider or "", provider)
+                cell = Cell(key, valid_from, valid_to, -1, NO_LIMIT, 0, DAY, 127, {}, found)
+                yield replace(cell, provider=owner, model=model)
+                continue
+            for cell in _cells(book, key, found, valid_from, valid_to):
+                yield replace(cell, provider=found.sold_by, model=found.model)
 
 
 def _called(key: Key, aliases: Sequence[Alias]) -> Iterator[tuple[datetime, datetime, str | None, str | None]]:
@@ -96,7 +103,7 @@ def _cells(book: PriceBook, key: Key, found: Resolved, valid_from: datetime, val
     # What a provider charges for a tool whichever model calls it stands under the model `*`.
     tools = [r for r in book.of(found.provider, "*") if r.meter not in {o.meter for o in own}]
     everything = [*own, *tools]
-    tier, tier_note = _tier(key.service_tier)
+    tier, tier_note = tier_of(key.service_tier)
     regions, region_note, refusal = _regions(everything, found, key.region)
     rates = [r for r in everything if r.region in regions and r.service_tier in (tier, "standard")]
     if tier != "standard" and not any(r.service_tier == tier for r in rates):
@@ -156,7 +163,8 @@ def _choose(rates: list[Rate], tier: str, regions: Sequence[str | None]) -> dict
     return dict(sorted(chosen.items(), key=lambda item: (item[0] not in order, item[0])))
 
 
-def _tier(given: str | None) -> tuple[str, str | None]:
+def tier_of(given: str | None) -> tuple[str, str | None]:
+    """Return a tier in the book's words, and what was assumed where none is stated."""
     word = (given or "").strip().lower()
     if word in _UNSTATED:
         return "standard", "assumed: the standard tier"

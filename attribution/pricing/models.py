@@ -64,6 +64,7 @@ class Resolved:
     location: str | None = None
     note: str | None = None
     is_estimate: bool = False
+    sold_by: str = ""
 
 
 def resolve(book: PriceBook, provider: str | None, model: str | None) -> Resolved | str:
@@ -80,11 +81,12 @@ def resolve(book: PriceBook, provider: str | None, model: str | None) -> Resolve
     for candidate, note in _candidates(bare):
         entry = _find(book, owner, candidate)
         if entry:
-            return Resolved(owner, entry, geography, location, note)
+            return Resolved(owner, entry, geography, location, note, sold_by=owner)
     for other in book.fallbacks.get(owner, ()):
         entry = _find(book, other, _strip(bare, other)[0])
         if entry:
-            return Resolved(other, entry, None, None, f"estimated at the list price of {other}", is_estimate=True)
+            note = f"estimated at the list price of {other}"
+            return Resolved(other, entry, None, None, note, is_estimate=True, sold_by=owner)
     if owner not in book.providers():
         return f"the price book has no provider `{owner}`"
     return f"the price book has no model `{model.strip()}` of {owner}" + _near(book, owner, bare)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -11,8 +12,9 @@ import pyarrow as pa
 
 from attribution.ledger import Ledger
 from attribution.pricing import statements
-from attribution.pricing.book import BEGINNING, FOREVER, PriceBook, Rate
+from attribution.pricing.book import BEGINNING, FOREVER, PriceBook
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
+from attribution.pricing.contracts import apply_terms, read_terms
 from attribution.pricing.meters import unit_of
 from attribution.pricing.storing import shipped_book
 
@@ -48,11 +50,12 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
     0
     """
     prices = book or shipped_book()
-    cells = list(compile_card(prices, _keys(ledger), _aliases(ledger)))
+    terms = read_terms(ledger)
+    cells = list(apply_terms(compile_card(prices, _keys(ledger), _aliases(ledger)), terms))
     with ledger.transaction():
-        divisor = _write_card(ledger, prices, cells)
+        divisor, contract_divisor = _write_card(ledger, prices, cells)
         ledger.run(statements.event_rate())
-        ledger.run(statements.event_cost(divisor))
+        ledger.run(statements.event_cost(divisor, contract_divisor if terms else None))
         ledger.run(statements.line_item(divisor))
 
 
@@ -71,13 +74,19 @@ def _aliases(ledger: Ledger) -> list[Alias]:
     return [Alias(n, p, c, cp, start or BEGINNING, end or FOREVER) for n, p, c, cp, start, end in rows]
 
 
-def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> int:
-    """Store the rates that the events need; return what their whole numbers are to be divided by."""
-    divisor = _divisor(cells)
-    whole = "bigint" if _fits(ledger, cells, divisor) else "hugeint"
-    rates = ", ".join(f"cast({name} as {whole}) as {name}" for name in _rate_columns())
-    with ledger.reading(card_rows=_card_table(cells, divisor), line_rows=_line_table(cells)):
-        ledger.run(f"create or replace table rate_card as select * replace ({rates}) from card_rows")
+def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> tuple[int, int]:
+    """Store the rates that the events need; return what list and contract rates are to be divided by."""
+    listed = [_per_unit(cell) for cell in cells]
+    paid = [cell.contracted for cell in cells]
+    divisors = _divisor(listed), _divisor(paid)
+    columns = {"rate": _whole(listed, divisors[0]), "contract": _whole(paid, divisors[1])}
+    casts = ", ".join(
+        f"cast({card}_{meter} as {_integer(ledger, values)}) as {card}_{meter}"
+        for card, values in columns.items()
+        for meter in statements.METERS
+    )
+    with ledger.reading(card_rows=_card_table(cells, columns), line_rows=_line_table(cells)):
+        ledger.run(f"create or replace table rate_card as select * replace ({casts}) from card_rows")
         ledger.run("create or replace table rate_line as select * from line_rows")
     ledger.run(
         """
@@ -87,40 +96,36 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> int:
         """,
         {"fingerprint": book.fingerprint, "as_of": book.as_of},
     )
-    return divisor
+    return divisors
 
 
-def _rate_columns() -> list[str]:
-    return [f"rate_{meter}" for meter in statements.METERS]
+def _per_unit(cell: Cell) -> dict[str, Fraction]:
+    return {meter: Fraction(rate.price) / rate.per for meter, rate in cell.rates.items()}
 
 
-def _divisor(cells: list[Cell]) -> int:
-    """Return the least number that makes whole pico-dollars per unit of every rate on the card."""
-    rates = (rate for cell in cells for meter, rate in cell.rates.items() if meter in statements.METERS)
-    return lcm(*((Fraction(rate.price) * _PICO / rate.per).denominator for rate in rates))
+def _divisor(rates: list[dict[str, Fraction]]) -> int:
+    """Return the least number that makes whole pico-dollars per unit of every rate."""
+    wide = (price for cell in rates for meter, price in cell.items() if meter in statements.METERS)
+    return lcm(*((price * _PICO).denominator for price in wide))
 
 
-def _fits(ledger: Ledger, cells: list[Cell], divisor: int) -> bool:
-    """Tell whether no cost of one event can pass the eight-byte integers, so that they may be used."""
-    rates = (rate for cell in cells for meter, rate in cell.rates.items() if meter in statements.METERS)
-    dearest = max((_whole(rate, divisor) for rate in rates), default=0)
+def _whole(rates: list[dict[str, Fraction]], divisor: int) -> list[dict[str, int]]:
+    return [{m: int(price * _PICO * divisor) for m, price in cell.items() if m in statements.METERS} for cell in rates]
+
+
+def _integer(ledger: Ledger, rates: list[dict[str, int]]) -> str:
+    """Return eight-byte integers where no cost of one event can pass them, else sixteen-byte ones."""
+    dearest = max((rate for cell in rates for rate in cell.values()), default=0)
     most = ledger.value("select max(coalesce(input_tokens, 0)::hugeint + coalesce(output_tokens, 0) + 1) from event")
-    return 2 * dearest * (most or 1) < _LARGEST
+    return "bigint" if 2 * dearest * (most or 1) < _LARGEST else "hugeint"
 
 
-def _whole(rate: Rate, divisor: int) -> int:
-    return int(Fraction(rate.price) * _PICO * divisor / rate.per)
-
-
-def _card_table(cells: list[Cell], divisor: int) -> pa.Table:
+def _card_table(cells: list[Cell], columns: dict[str, list[dict[str, int]]]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for number, cell in enumerate(cells):
         row: dict[str, Any] = {
             "card_id": number,
-            "provider": cell.key.provider,
-            "model": cell.key.model,
-            "service_tier": cell.key.service_tier,
-            "region": cell.key.region,
+            **asdict(cell.key),
             "valid_from": cell.valid_from,
             "valid_to": cell.valid_to,
             "context_over": cell.context_over,
@@ -132,10 +137,11 @@ def _card_table(cells: list[Cell], divisor: int) -> pa.Table:
             "is_estimate": cell.is_estimate,
             "reason": cell.reason,
             "entry": next(iter(cell.rates.values())).entry_id if cell.rates else None,
+            "book_provider": cell.provider,
+            "book_model": cell.model,
         }
-        for meter in statements.METERS:
-            rate = cell.rates.get(meter)
-            row[f"rate_{meter}"] = None if rate is None else Decimal(_whole(rate, divisor))
+        for card, values in columns.items():
+            row |= {f"{card}_{meter}": Decimal(value) for meter, value in values[number].items()}
         rows.append(row)
     return pa.Table.from_pylist(rows, schema=_card_schema())
 
@@ -148,27 +154,27 @@ def _card_schema() -> pa.Schema:
         + [(name, pa.string()) for name in words]
         + [(name, pa.timestamp("us")) for name in ("valid_from", "valid_to")]
         + [(name, pa.int64()) for name in bounds]
-        + [("is_priced", pa.bool_()), ("is_estimate", pa.bool_()), ("reason", pa.string()), ("entry", pa.string())]
-        + [(name, _INTEGER) for name in _rate_columns()]
+        + [("is_priced", pa.bool_()), ("is_estimate", pa.bool_())]
+        + [(name, pa.string()) for name in ("reason", "entry", "book_provider", "book_model")]
+        + [(f"{card}_{meter}", _INTEGER) for card in ("rate", "contract") for meter in statements.METERS]
     )
 
 
 def _line_table(cells: list[Cell]) -> pa.Table:
-    """Return one row per card cell and meter: the price as the book has it, with the unit it is per."""
-    rows = [
-        {
-            "card_id": number,
-            "meter": meter,
-            "unit": unit_of(meter),
-            "price": rate.price,
-            "per": rate.per,
-            "price_pico": Decimal(int(rate.price * _PICO)),
-            "minimum": rate.minimum,
-            "entry": rate.entry_id,
-        }
-        for number, cell in enumerate(cells)
-        for meter, rate in cell.rates.items()
-    ]
+    """Return one row per card cell and meter: the price as the book has it, and what is paid, as fractions."""
+    rows = []
+    for number, cell in enumerate(cells):
+        for meter in dict.fromkeys([*cell.rates, *cell.contracted]):
+            rate, paid = cell.rates.get(meter), cell.contracted.get(meter)
+            row: dict[str, Any] = {"card_id": number, "meter": meter, "unit": unit_of(meter), "minimum": Decimal(0)}
+            if rate is not None:
+                row |= {"price": rate.price, "per": rate.per, "price_pico": Decimal(int(rate.price * _PICO))}
+                row |= {"minimum": rate.minimum, "entry": rate.entry_id}
+            if paid is not None:
+                pico = paid * _PICO
+                row |= {"paid_pico": Decimal(pico.numerator), "paid_per": Decimal(pico.denominator)}
+            rows.append(row)
     names = [("card_id", pa.int64()), ("meter", pa.string()), ("unit", pa.string()), ("price", _MONEY)]
-    names += [("per", pa.int64()), ("price_pico", _INTEGER), ("minimum", pa.decimal128(18, 6))]
-    return pa.Table.from_pylist(rows, schema=pa.schema([*names, ("entry", pa.string())]))
+    names += [("per", pa.int64()), ("price_pico", _INTEGER), ("minimum", pa.decimal128(18, 6)), ("entry", pa.string())]
+    names += [("paid_pico", _INTEGER), ("paid_per", _INTEGER)]
+    return pa.Table.from_pylist(rows, schema=pa.schema(names))

@@ -50,20 +50,37 @@ def event_rate() -> str:
     """
 
 
-def event_cost(divisor: int) -> str:
-    """Return the statement that prices all events; the card's rates are pico-dollars times `divisor`."""
+def event_cost(divisor: int, contract_divisor: int | None) -> str:
+    """Return the statement that prices all events; a card's rates are pico-dollars times its divisor.
+
+    Without contracts (no second divisor) what is paid is the list price.
+    """
+    contracted = "case status when 'priced' then whole when 'free' then 0 end"
+    if contract_divisor:
+        paid = " + ".join(_amount(meter, contract_divisor, "contract") for meter in METERS)
+        contracted = f"""
+            case
+                when status = 'free' then 0
+                when status = 'unmetered' or is_contradictory or other_is_unpaid
+                    or is_input_unknown and contract_input > 0 or is_output_unknown and contract_output > 0 then null
+                else {paid} + coalesce(other_paid, 0)
+            end
+        """
     whole = " + ".join(_amount(meter, divisor) for meter in METERS)
     part = " + ".join(f"coalesce({_amount(meter, divisor)}, 0)" for meter in METERS)
     return f"""
         create or replace table event_cost as
         with other_line as ({_other_line()}),
         other as (
-            select event_id, sum(pico) as pico, bool_or(pico is null) as is_missing
+            select
+                event_id, sum(pico) as pico, bool_or(pico is null) as is_missing,
+                sum(paid) as paid, bool_or(paid is null) as is_unpaid
             from other_line group by event_id
         ),
         amount as (
             select
                 rate.*, other.event_id is not null as has_other, other.pico as other_pico,
+                other.paid as other_paid, coalesce(other.is_unpaid, false) as other_is_unpaid,
                 case
                     when other.is_missing or is_input_unknown and rate_input > 0
                         or is_output_unknown and rate_output > 0 then null
@@ -89,7 +106,7 @@ def event_cost(divisor: int) -> str:
             case when status in ('priced', 'partial') or is_estimate then entry end as price_entry,
             {_dollars("case status when 'priced' then whole when 'free' then 0 end")} as list_cost,
             {_dollars(f"case when status = 'partial' then {part} + coalesce(other_pico, 0) end")} as priced_part,
-            {_dollars("case status when 'priced' then whole when 'free' then 0 end")} as contracted_cost,
+            {_dollars(contracted)} as contracted_cost,
             {_dollars("case when status = 'unpriced' and is_estimate and not is_contradictory then whole end")}
                 as estimated_cost
         from judged
@@ -126,9 +143,9 @@ def half_even(numerator: str, denominator: str) -> str:
     return f"({quotient} + case when {is_up} then 1 else 0 end)"
 
 
-def _amount(meter: str, divisor: int) -> str:
+def _amount(meter: str, divisor: int, card: str = "rate") -> str:
     """Return the cost of one meter: nothing where nothing was used, null where there is no price."""
-    product = f"{meter}_quantity * rate_{meter}"
+    product = f"{meter}_quantity * {card}_{meter}"
     if meter in IMPLIED_METERS:
         product = f"coalesce({product}, 0)"
     cost = product if divisor == 1 else half_even(product, str(divisor))
@@ -138,10 +155,12 @@ def _amount(meter: str, divisor: int) -> str:
 def _other_line() -> str:
     """Return the lines that count something else than tokens, with at least the minimum that is billed."""
     quantity = "cast(greatest(usage.value, line.minimum) * 1000000 as hugeint)"
-    pico = half_even(f"{quantity} * line.price_pico", "line.per * 1000000::hugeint")
+    pico = half_even(f"{quantity} * line.price_pico::hugeint", "line.per * 1000000::hugeint")
+    paid = half_even(f"{quantity} * line.paid_pico::hugeint", "line.paid_per::hugeint * 1000000::hugeint")
     return f"""
         select used.event_id, used.card_id, usage.key as meter, usage.value as quantity,
-            case when usage.value > 0 then {pico} else 0 end as pico
+            case when usage.value > 0 then {pico} else 0 end as pico,
+            case when usage.value > 0 then {paid} else 0 end as paid
         from (
             select event_id, card_id, unnest(map_entries(other_usage)) as usage
             from event_rate where other_usage is not null
