@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,16 @@ def anthropic_usage(**fields: Any) -> dict[str, Any]:
         "inference_geo": None,
     }
     return result | fields
+
+
+def meters(ledger: Ledger, where: str = "true") -> dict[str, Decimal]:
+    """Return units by meter."""
+    found: dict[str, Decimal] = {}
+    for meter, quantity in lines(ledger, "meter", "quantity", where=f"meter is not null and ({where})"):
+        found[meter] = found.get(meter, Decimal(0)) + (quantity or 0)
+    return found
+
+
+def total(ledger: Ledger, column: str = "billed_cost", where: str = "true") -> Decimal:
+    """Return the sum of a money column; nulls add nothing."""
+    return sum((cost or Decimal(0) for (cost,) in lines(ledger, column, where=where)), Decimal(0))
