@@ -22,6 +22,7 @@ _ROOMS = {
     "explain_change": "explanations",
     "Anomalies": "anomalies",
     "find_anomalies": "anomalies",
+    "forecast_month": "forecasts",
     "AttributionError": "errors",
     "ConfigurationError": "errors",
     "LedgerError": "errors",

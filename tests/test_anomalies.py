@@ -13,7 +13,7 @@ from attribution import schema
 from attribution.anomalies import Anomalies, find_anomalies
 from attribution.anomalies.localization import locate
 from attribution.anomalies.scoring import BURN_IN, score_days
-from attribution.anomalies.series import complete_days
+from attribution.days import complete_days
 from attribution.errors import LedgerError
 from attribution.ledger import Ledger
 from tests.examples import call, identity, insert, ledger_of

@@ -21,11 +21,10 @@ from attribution.anomalies.series import (
     POOLED,
     Series,
     check_history,
-    complete_days,
-    daily_costs,
     level_series,
     whole_median,
 )
+from attribution.days import complete_days, daily_costs
 from attribution.explanations import Explanation, explain_windows
 from attribution.ledger import Ledger
 from attribution.periods import Period, between, parse

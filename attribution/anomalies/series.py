@@ -1,10 +1,10 @@
-"""Daily cost of every slice, over the days whose feed is complete."""
+"""Slices of one level laid out by day; those too small to be scored are pooled beside their siblings."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,12 +13,9 @@ import pyarrow as pa
 
 from attribution.anomalies.scoring import BURN_IN, Days
 from attribution.errors import LedgerError
-from attribution.ledger import Ledger
 
 #: The member that stands for all siblings too small to be scored alone.
 POOLED = "(smaller ones)"
-
-_FAMILIES = {"workflow_id": "workflow", "feature": "feature"}
 
 
 @dataclass(frozen=True)
@@ -30,56 +27,6 @@ class Series:
     days: list[date]
     amounts: list[list[Decimal]]
     numbers: Days
-
-
-def daily_costs(ledger: Ledger, by: Sequence[str], cost: str) -> pa.Table:
-    """Return exact cost by day and slice; workflows and features go by their family's name."""
-    names = ", ".join(
-        f'coalesce({name}_family.family, "{name}") as "{name}"' if name in _FAMILIES else f'"{name}"' for name in by
-    )
-    joins = " ".join(
-        f"left join (select name, min(family) as family from family where kind = '{kind}' group by name) {name}_family "
-        f"on {name}_family.name = cost_event.{name}"
-        for name, kind in _FAMILIES.items()
-        if name in by
-    )
-    costs = ledger.arrow(
-        f"""
-        select {names}, started_at::date as day, sum({cost}) as cost
-        from cost_event {joins}
-        where {cost} is not null and started_at is not null
-        group by all order by all
-        """
-    )
-    if not costs.num_rows:
-        raise LedgerError.empty("priced calls", "Nothing here has a price, so no spend can be unusual.")
-    return costs
-
-
-def complete_days(ledger: Ledger) -> list[tuple[date, bool]]:
-    """Return every day of the ledger up to the last complete one, and whether it has any call.
-
-    The last day counts when calls reach as late into it as they reached into the earliest-ending of the
-    fourteen days before; a day without a single call is one whose feed did not arrive.
-    """
-    ends = dict(
-        ledger.rows(
-            """
-            select started_at::date as day, max(started_at) - date_trunc('day', max(started_at)) as until
-            from cost_event where started_at is not null
-            group by day order by day
-            """
-        )
-    )
-    if not ends:
-        raise LedgerError.empty("dated calls", "Load exports first.")
-    last = max(ends)
-    earlier = [ends[day] for day in sorted(ends) if last - timedelta(days=14) <= day < last]
-    if earlier and ends[last] < min(earlier):
-        last -= timedelta(days=1)
-    first = min(ends)
-    days = [first + timedelta(days=place) for place in range((last - first).days + 1)]
-    return [(day, day in ends) for day in days]
 
 
 def level_series(costs: pa.Table, by: Sequence[str], calendar: Sequence[tuple[date, bool]], floor: Decimal) -> Series:
