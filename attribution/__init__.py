@@ -23,6 +23,8 @@ _ROOMS = {
     "Anomalies": "anomalies",
     "find_anomalies": "anomalies",
     "forecast_month": "forecasts",
+    "Inspection": "inspecting",
+    "inspect": "inspecting",
     "AttributionError": "errors",
     "ConfigurationError": "errors",
     "LedgerError": "errors",

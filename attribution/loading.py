@@ -25,7 +25,21 @@ from attribution.reading import Limits, Read, Sample, Unreadable
 from attribution.sources import Intake, Run, Source
 
 #: What a folder may hold beside data; a file given by name is always read.
-_NOT_DATA = {".md", ".txt", ".yaml", ".yml", ".py", ".ipynb", ".html", ".png", ".svg", ".toml", ".lock", ".duckdb", ".wal"}
+_NOT_DATA = {
+    ".md",
+    ".txt",
+    ".yaml",
+    ".yml",
+    ".py",
+    ".ipynb",
+    ".html",
+    ".png",
+    ".svg",
+    ".toml",
+    ".lock",
+    ".duckdb",
+    ".wal",
+}
 #: `truth` and `config` stand beside data, never among it.
 _NOT_DATA_FOLDERS = {"truth", "config"}
 KEYS = {"observation": ("observation_id",), "span": ("trace_id", "span_id"), "bill_line": ("bill_line_id",)}
@@ -157,11 +171,11 @@ class _Loader:
 
     def load_frame(self, frame: Any, declared: dict[str, Any]) -> None:
         """Load a frame through its Arrow stream; its rows are numbered from 1."""
-        table = _as_arrow(frame)
+        table = reading.as_table(frame)
         sink = hashlib.sha256()
         for batch in table.combine_chunks().to_batches():
             sink.update(batch.serialize())
-        sample = Sample("<frame>", "frame", table.slice(0, 25).to_pylist(), table.column_names)
+        sample = reading.sniff_table(table)
         source = self._source_of(sample, None, declared)
         self._load(sample, source, declared, sink.hexdigest(), table.nbytes, reading.read_table(table))
 
@@ -434,14 +448,6 @@ _DROP_STAGED = """
     delete from staged_{table} as other using clash
     where {same_key} and other.record_no = clash.record_no and not clash.is_winner
 """
-
-
-def _as_arrow(frame: Any) -> pa.Table:
-    if isinstance(frame, pa.Table):
-        return frame
-    if hasattr(frame, "__arrow_c_stream__"):
-        return pa.table(frame)
-    raise SourceError.refused(type(frame).__name__, "it is neither a path nor a frame", "Give a path or a frame.")
 
 
 _ARROW = {

@@ -78,7 +78,7 @@ _EMBEDDED = Limits()
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _SECRETS = re.compile(
     r"[\w.+-]+@[\w-]+\.[\w.-]+|\b(?:sk|pk|rk|key|ghp|xox[a-z])[-_][\w-]{6,}|\bAKIA[A-Z0-9]{12,}"
-    r"|\+?\d[\d ()-]{7,}\d|eyJ[\w-]{10,}"
+    r"|\+\d[\d ()/-]{7,}\d|(?<![\w-])(?!\d{4}-\d\d-\d\d)\d{1,5}[ ()/-]+[\d ()/-]{5,}\d|\b[3-6]\d{14,15}\b|eyJ[\w-]{10,}"
 )
 _STRING_VALUE = re.compile(r'(:\s*|\[\s*|,\s*)"(?:[^"\\]|\\.)*(?:"(?!\s*:)|\\?$)')
 
@@ -128,6 +128,20 @@ def read(path: Path, kind: str, limits: Limits) -> Iterator[Read]:
         yield from _read_parquet(path)
     elif kind != "empty":
         yield from _documents(path, kind, limits)
+
+
+def as_table(frame: Any) -> pa.Table:
+    """Return the Arrow table of a frame: pandas, polars, Arrow, or a DuckDB relation."""
+    if isinstance(frame, pa.Table):
+        return frame
+    if hasattr(frame, "__arrow_c_stream__"):
+        return pa.table(frame)
+    raise SourceError.refused(type(frame).__name__, "it is neither a path nor a frame", "Give a path or a frame.")
+
+
+def sniff_table(table: pa.Table) -> Sample:
+    """Return the columns and first rows of a frame."""
+    return Sample("<frame>", "frame", table.slice(0, 25).to_pylist(), table.column_names)
 
 
 def read_table(table: pa.Table) -> Iterator[Read]:

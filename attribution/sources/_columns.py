@@ -136,6 +136,11 @@ def _getter(path: str, options: dict[str, Any]) -> Reader:
     return lambda document: _walk(document, steps, path)
 
 
+def at_path(document: Document, path: str) -> Any:
+    """Return what stands at a dotted path."""
+    return document[path] if path in document else _walk(document, path.split("."), path)
+
+
 def _walk(value: Any, steps: list[str], path: str) -> Any:
     """Follow a path; a key that itself has dots comes before an object of that name, JSON in text is opened."""
     for depth, step in enumerate(steps):
