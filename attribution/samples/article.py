@@ -7,18 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from attribution.samples.company import PICO, Array, Company
+from attribution.samples.company import METERS, PICO, Array, Company, load_rates
 from attribution.samples.faults import Tally
 from attribution.samples.rhythm import LAST_MONTH, Part, day_weight, days_of
 from attribution.samples.traffic import (
     GPT_DAY,
     JUMP_BEFORE,
     JUMP_WEEK,
+    LONGEST_ANSWER,
     OK,
     Calls,
     generate,
     is_in_week,
     scale,
+    set_costs,
 )
 
 #: The article's month [USD]; a smaller company has a tenth, a hundredth … of it, with dearer calls.
@@ -26,6 +28,7 @@ MONTH_USD = 22_000
 DEAREST_CALL_USD = 0.17
 JUMP = (137, 100)
 GPT_SHARE = (62, 100)
+OUTPUT = METERS.index("output")
 
 
 @dataclass
@@ -56,9 +59,9 @@ def begin(calls: int, months: int, company: Company, seed: int, faults: Set[str]
     usd = float(MONTH_USD)
     while usd / month_calls > DEAREST_CALL_USD:
         usd /= 10
-    trial = Part(2**31, LAST_MONTH.replace(day=7), 20_000, 20_000)
+    trial = Part(2**31, LAST_MONTH.replace(day=7), 8_000, 8_000)
     dearness = 1.0
-    for _ in range(6):
+    for _ in range(4):
         sample = generate(trial, company, seed, dearness, faults)
         dearness *= usd / month_calls / (float(sample["cost"].sum()) / PICO / trial.calls)
     return Steering(usd, month_calls, dearness)
@@ -108,6 +111,7 @@ def _own_gpt(calls: Calls, support: Array, company: Company, steering: Steering)
         if own == 0 or abs(now - wanted) < wanted * 1e-5:
             break
         scale(calls, gpt & support, max((wanted - steering.gpt[0]) / own, 0.05), company)
+    _close(calls, gpt & support, int(wanted) - steering.gpt[0] - int(calls["cost"][gpt & support].sum()))
     steering.gpt[0] += int(calls["cost"][gpt & support].sum())
     steering.gpt[1] = others
 
@@ -127,4 +131,19 @@ def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: 
         if own == 0 or abs(fixed + own - wanted) < wanted * 1e-5:
             break
         scale(calls, movable, min(max((wanted - fixed) / own, 0.3), 3.0), company)
+    _close(calls, movable, int(wanted) - steering.after - int(calls["cost"][support].sum()))
     steering.after += int(calls["cost"][support].sum())
+
+
+def _close(calls: Calls, which: Array, gap: int) -> None:
+    """Lengthen or shorten the longest answers until what scaling left open is closed."""
+    rows = np.flatnonzero(which & (calls["output"] > 0))
+    rows = rows[np.argsort(-calls["output"][rows], kind="stable")][:3]
+    for row in rows:
+        of = np.arange(len(calls["cost"])) == row
+        before = int(calls["cost"][row])
+        rate = int(load_rates().of(*(calls[n][of] for n in ("deployment", "tier", "day", "input")))[0, OUTPUT])
+        least = int(calls["reasoning"][row]) + 4
+        calls["output"][row] = min(max(int(calls["output"][row]) + round(gap / rate), least), LONGEST_ANSWER)
+        set_costs(calls, of)
+        gap -= int(calls["cost"][row]) - before

@@ -22,6 +22,7 @@ OK, FAILED, TIMED_OUT = 0, 1, 2
 PRIMARY, RETRY, FALLBACK = 0, 1, 2
 TOKEN_COLUMNS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
 DAY_MS = 86_400_000
+LONGEST_ANSWER = 32_000
 #: Share of failed first attempts on AWS that the provider finished and billed.
 BILLED_SHARE = 0.45
 
@@ -181,7 +182,9 @@ def _tokens(calls: Calls, company: Company, rng: np.random.Generator, dearness: 
     size_in, size_out = (_sizes(company, is_code, luck, c) for luck, c in ((luck_in, "input"), (luck_out, "output")))
     limit = np.array([d.input_limit for d in company.deployments])[deployment]
     tokens_in = np.minimum(size_in * company.step_numbers("input_scale")[step] * dearness, limit).astype(np.int64)
-    tokens_out = np.minimum(size_out * company.step_numbers("output_scale")[step] * dearness, 32_000).astype(np.int64)
+    tokens_out = np.minimum(size_out * company.step_numbers("output_scale")[step] * dearness, LONGEST_ANSWER).astype(
+        np.int64
+    )
     metered = calls["status"] != FAILED
     embeds = np.array([s["operation"] == "embeddings" for s in company.steps])[step]
     calls["input"] = np.where(metered, np.maximum(tokens_in, 8), 0)

@@ -90,7 +90,8 @@ def write_configuration(bills: Bills, folder: Folder) -> None:
             continue
         contracts.append(
             f"  - contract_id: {provider}-discount\n    kind: discount\n    provider: {provider}\n"
-            f"    numerator: {numerator}\n    denominator: {denominator}\n    stack_order: 1\n    valid_from: {begins}\n"
+            f"    numerator: {numerator}\n    denominator: {denominator}\n    stack_order: 1\n"
+            f"    valid_from: {begins}\n"
         )
     prepaid = " []"
     if bills.is_prepaid("openai"):

@@ -107,12 +107,18 @@ def _breakdown(page: Page, row: int) -> str:
     """Return the gateway's own costs, or `null` where it knows no price."""
     if not page["usd_known"][row]:
         return "null"
-    tier = page["tier"][row]
-    total = page["usd"][row]
+    tier, total = page["tier"][row], page["usd"][row]
+    costs = {
+        "input_cost": page["usd_in"][row],
+        "output_cost": page["usd_output"][row],
+        "total_cost": total,
+        "tool_usage_cost": page["usd_web_search"][row],
+        "cache_read_cost": page["usd_cache_read"][row],
+        "original_cost": total,
+    }
+    parts = ", ".join(f'"{name}": {cost!r}' for name, cost in costs.items())
     return (
-        f'{{"input_cost": {page["usd_in"][row]!r}, "output_cost": {page["usd_output"][row]!r}, "total_cost": {total!r}, '
-        f'"tool_usage_cost": {page["usd_web_search"][row]!r}, "service_tier": {_text(TIERS[tier] if tier else "")}, '
-        f'"cache_read_cost": {page["usd_cache_read"][row]!r}, "original_cost": {total!r}, "discount_percent": 0.0, '
+        f'{{{parts}, "service_tier": {_text(TIERS[tier] if tier else "")}, "discount_percent": 0.0, '
         f'"discount_amount": 0.0, "margin_percent": 0.0, "margin_fixed_amount": 0.0, "margin_total_amount": 0.0}}'
     )
 
@@ -182,13 +188,15 @@ def _metadata(page: Page, company: Company, row: int, owner: str) -> str:
     key, alias, team = KEYS[company.workflows[page["workflow"][row]].key]
     status, role = page["status"][row], page["role"][row]
     ok = status == OK
+    failed = "null" if ok else '"failure"'
+    retries = int(role == 1 and ok)
     return (
         f'{{"user_api_key": "{key}", "user_api_key_alias": "{alias}", "user_api_key_team_id": {_text(team)}, '
         f'"user_api_key_org_id": null, "user_api_key_user_id": "default_user_id", '
         f'"user_api_key_team_alias": {_text(team)}, "spend_logs_metadata": {owner}, "requester_ip_address": null, '
         f'"user_agent": "python-httpx/0.28.1", "litellm_call_id": "{page["gateway_call_id"][row]}", '
-        f'"status": {"null" if ok else _text("failure")}, "error_information": {"null" if ok else _ERRORS[status]}, '
-        f'"usage_object": {_usage(page, row, deployment) if ok else "{}"}, "attempted_retries": {int(role == 1 and ok)}, '
+        f'"status": {failed}, "error_information": {"null" if ok else _ERRORS[status]}, '
+        f'"usage_object": {_usage(page, row, deployment) if ok else "{}"}, "attempted_retries": {retries}, '
         f'"max_retries": 1, "attempted_fallbacks": {int(role == 2)}, "original_model_group": "{page["asked"][row]}", '
         f'"cost_breakdown": {_breakdown(page, row)}}}'
     )

@@ -55,7 +55,7 @@ def _hop_spans(page: Page, company: Company, batches: Batch, faults: Set[str]) -
     """Write root, queue and worker spans of every request that has a span of a call."""
     rows = np.flatnonzero(page.calls["in_otlp"])
     requests, first = np.unique(page.calls["request"][rows], return_index=True)
-    last = np.r_[first[1:], len(rows)]
+    last = np.r_[first[1:], len(rows)][: len(first)]
     for request, begin, end in zip(requests.tolist(), first.tolist(), last.tolist(), strict=True):
         mine = rows[begin:end].tolist()
         root = Root.of(page, company, request, mine, faults)
