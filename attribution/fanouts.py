@@ -75,7 +75,8 @@ def fan_out(ledger: Ledger, request_id: str) -> pd.DataFrame:
     nodes = _nodes(request_id, calls, ledger.arrow(_SPANS, {"request_id": request_id}).to_pylist())
     rows = _laid_out(nodes, _children(nodes))
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _COLUMNS.items()}
-    return pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
+    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def dearest_requests(ledger: Ledger, n: int = 10) -> pd.DataFrame:
@@ -87,8 +88,8 @@ def field_coverage(ledger: Ledger) -> pd.DataFrame:
     """Show which share of each hop's records carries each field of the ownership contract.
 
     A hop is a service, by the spans that enter it and the spans of its calls (what a framework does in between
-    carries nothing by design); where a source has no spans, the source itself. Hops stand in the order in which
-    requests pass them.
+    carries nothing by design); where a source has no spans, the source itself. Services stand in the order in which
+    requests pass them, sources after them.
 
     Parameters
     ----------
@@ -179,7 +180,7 @@ _FIELD_COVERAGE = """
     select hop, basis, field, records, carrying,
         cast(cast(carrying as decimal(18, 6)) / records as decimal(7, 6)) as share
     from carried
-    order by place, hop, basis,
+    order by basis desc, place, hop,
         list_position(['trace_id', 'owner_team', 'workflow_id', 'feature', 'tenant_id_hash'], field)
 """
 

@@ -6,12 +6,15 @@ import unicodedata
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 #: Characters that change how text looks without being seen: control, format, surrogate, line and paragraph separators.
 _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+#: How pandas calls what is not there; named, because importing pandas to say so would take half a second.
+_NOTHING = {"NAType", "NaTType"}
 _DIGITS = 4
 
 
@@ -69,9 +72,14 @@ def moment(value: datetime | None) -> str:
     return "unknown" if is_missing(value) else f"{value:%Y-%m-%d %H:%M} UTC"
 
 
+def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame as rows, to be shown."""
+    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+
+
 def is_missing(value: Any) -> bool:
     """Whether a cell of a frame holds nothing."""
-    return value is None or value is pd.NA or value is pd.NaT or (isinstance(value, float) and value != value)
+    return value is None or type(value).__name__ in _NOTHING or (isinstance(value, float) and value != value)
 
 
 def hop(row: Mapping[str, Any]) -> str:

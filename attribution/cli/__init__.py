@@ -16,6 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 from attribution.errors import AttributionError
+from attribution.showing import visible
 
 #: Exit codes: all is well; the answer is no; it could not be answered.
 WELL, NO, COULD_NOT_RUN = 0, 1, 2
@@ -32,11 +33,11 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except AttributionError as error:
-            typer.echo(f"attribution: {_visible(error)}", err=True)
+            typer.echo(f"attribution: {visible(error)}", err=True)
             raise typer.Exit(COULD_NOT_RUN) from None
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            typer.echo(f"attribution: {_visible(what)}. Nothing was answered.", err=True)
+            typer.echo(f"attribution: {visible(what)}. Nothing was answered.", err=True)
             raise typer.Exit(COULD_NOT_RUN) from None
 
 
@@ -79,12 +80,6 @@ def main() -> None:
     except Exception:
         traceback.print_exc()
         sys.exit(COULD_NOT_RUN)
-
-
-def _visible(text: object) -> str:
-    from attribution.showing import visible
-
-    return visible(text)
 
 
 for _name in MODULES:

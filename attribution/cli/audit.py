@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attribution import showing
 from attribution.cli.opening import AsJson, Config, Out, Paths, opened, require_calls, waiting
 
 if TYPE_CHECKING:
@@ -91,7 +92,6 @@ def print_audit(answer: Audit) -> None:
     screen.say(answer.headline, style="bold")
     screen.say(f"{answer.score}. {ready}", style="bold")
     _print_verdicts(answer)
-    screen.say(answer.bound)
     _print_ladder(answer)
     _print_hops(answer)
     _print_target(answer)
@@ -101,26 +101,24 @@ def print_audit(answer: Audit) -> None:
 def _print_verdicts(answer: Audit) -> None:
     from attribution.cli import screen
 
-    verdicts = answer.verdicts.to_dict("records")
     screen.say()
-    screen.table(
-        ("", "question", "verdict", "figure"),
-        [(str(row["number"]), row["question"], row["verdict"], row["figure"]) for row in verdicts],
-        [_STYLES[row["verdict"]] for row in verdicts],
-    )
-    for row in verdicts:
+    for row in showing.rows(answer.verdicts):
+        screen.say(f"{row['number']}. {row['verdict'].upper()}  {row['question']}", style=_STYLES[row["verdict"]])
+        screen.say(f"{row['figure']}.", indent=4)
         if row["verdict"] != "pass":
-            needs = f" Needs {row['needs']}." if row["verdict"] == "not provable" else ""
-            screen.say(f"  {row['number']}: {row['evidence']}.{needs}")
+            screen.say(f"{row['evidence']}.", indent=4)
+        if not showing.is_missing(row["needs"]):
+            screen.say(f"To decide it, load {row['needs']}.", indent=4)
+    screen.say()
+    screen.say(answer.bound)
     screen.say()
 
 
 def _print_ladder(answer: Audit) -> None:
-    from attribution import showing
     from attribution.cli import screen
     from attribution.schema import EVIDENCE
 
-    row = answer.shares.to_dict("records")[0]
+    row = showing.rows(answer.shares)[0]
     parts = [f"{rung.replace('_', ' ')} {showing.dollars(row[rung])}" for rung in EVIDENCE if row[rung]]
     screen.say(f"Owner by evidence: {', '.join(parts) or 'no dollars'}.")
     screen.say(
@@ -135,10 +133,9 @@ def _print_ladder(answer: Audit) -> None:
 
 
 def _print_hops(answer: Audit) -> None:
-    from attribution import showing
     from attribution.cli import screen
 
-    hops = answer.hops.to_dict("records")
+    hops = showing.rows(answer.hops)
     if not hops:
         screen.say("No hop loses an ownership field.")
         return
@@ -146,22 +143,22 @@ def _print_hops(answer: Audit) -> None:
     for row in hops[:_HOPS_SHOWN]:
         doubt = "" if row["is_provable"] else " (likely: the data suggest it and do not prove it)"
         screen.say(
-            f"  {showing.dollars(row['list_cost'])} in {showing.count(row['calls'], 'call')}: {showing.hop(row)} loses "
-            f"{row['fields']}. {row['signature']}: {row['title']}{doubt}."
+            f"{showing.dollars(row['list_cost'])} in {showing.count(row['calls'], 'call')}: {showing.hop(row)} loses "
+            f"{row['fields']}. {row['signature']}: {row['title']}{doubt}.",
+            indent=2,
         )
-        screen.say(f"      Remedy: {row['remedy']}")
+        screen.say(f"Remedy: {row['remedy']}", indent=6)
     if len(hops) > _HOPS_SHOWN:
         rest = sum(row["list_cost"] for row in hops[_HOPS_SHOWN:])
         more = showing.count(len(hops) - _HOPS_SHOWN, "more hop")
-        screen.say(f"  {more} with {showing.dollars(rest)}: attribution hops.")
+        screen.say(f"{more} with {showing.dollars(rest)}: see attribution hops.", indent=2)
     screen.say()
 
 
 def _print_target(answer: Audit) -> None:
-    from attribution import showing
     from attribution.cli import screen
 
-    steps = answer.target.to_dict("records")
+    steps = showing.rows(answer.target)
     if steps:
         screen.say("To bring what is not declared to 2 %, mend in this order", style="bold")
         screen.table(
@@ -177,7 +174,7 @@ def _print_target(answer: Audit) -> None:
 def _print_patterns(answer: Audit) -> None:
     from attribution.cli import screen
 
-    rows = answer.patterns.to_dict("records")
+    rows = showing.rows(answer.patterns)
     screen.say("What each way of attributing would have done on this data", style="bold")
     screen.table(
         ("pattern", "right", "wrong", "not at all", "cannot be judged", "shown here"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from attribution import showing
 from attribution.cli.opening import AsJson, Config, Paths, Period, opened, require_calls
 from attribution.errors import LedgerError, QuestionError, SourceError
 
@@ -30,7 +31,7 @@ def check(
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Fail a build when too much spend is unattributed: silent and 0 when all is well, 1 above the limit, 2 when it could not run.
+    """Fail a build when too much is unattributed: exit 0 within the limit, 1 above it, 2 if it could not run.
 
     Both shares are checked, by their high end: calls without a price cannot make the gate pass.
     """
@@ -41,7 +42,7 @@ def check(
     with opened(paths, config) as (ledger, loaded):
         _require_all(paths, loaded)
         require_calls(ledger)
-        row = measure_coverage(ledger, period=period).to_dict("records")[0]
+        row = showing.rows(measure_coverage(ledger, period=period))[0]
     if not row["calls"]:
         raise LedgerError.empty(f"provider calls in {period}", "Choose a period that the data covers.")
     above = _above(row, limit)
@@ -95,7 +96,6 @@ def _answer(row: dict[str, Any], limit: Decimal, above: list[str], loaded: Loade
 
 
 def _report(row: dict[str, Any], limit: Decimal, above: list[str], loaded: Loaded) -> None:
-    from attribution import showing
     from attribution.cli import screen
 
     for name in above:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from attribution import showing
 from attribution.cli.opening import AsJson, Config, Out, Paths, Period, WriteHtml, opened
 
 DEFAULT_PAGE = "attribution-coverage.html"
@@ -29,7 +30,6 @@ def show_coverage(
     out: Out = None,
 ) -> None:
     """Show the two headline shares: not declared at the call, and unowned after recovery."""
-    from attribution import showing
     from attribution.cli import screen
     from attribution.coverages import measure_coverage
 
@@ -62,7 +62,7 @@ def show_coverage(
                 row["recovered_by_rule"],
                 row["unpriced_calls"],
             )
-            for row in rows.to_dict("records")
+            for row in showing.rows(rows)
         ],
     )
     screen.say("List cost in USD, UTC. A share is a band where calls have no price; the target is 2 % for both.")

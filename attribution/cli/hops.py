@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
+from attribution import showing
 from attribution.cli.opening import AsJson, Config, Paths, opened
 
 
@@ -14,7 +17,6 @@ def register(app: typer.Typer) -> None:
 
 def show_hops(paths: Paths, config: Config = None, as_json: AsJson = False) -> None:
     """Show where ownership breaks, dearest hop first, each with its remedy."""
-    from attribution import showing
     from attribution.cli import screen
     from attribution.hops import broken_hops
 
@@ -28,9 +30,9 @@ def show_hops(paths: Paths, config: Config = None, as_json: AsJson = False) -> N
         reason = "every call carries owner_team, workflow_id and feature" if calls else "there are no provider calls"
         screen.say(f"No hop loses an ownership field: {reason}.")
         return
-    hops = rows.to_dict("records")
+    hops = showing.rows(rows)
     screen.table(
-        ("hop", "loses", "calls", "list cost", "recovered", "no price", "signature", "proven"),
+        ("hop", "loses", "calls", "list cost", "recovered", "no price", "signature"),
         [
             (
                 showing.hop(row),
@@ -39,13 +41,18 @@ def show_hops(paths: Paths, config: Config = None, as_json: AsJson = False) -> N
                 row["list_cost"],
                 row["recovered"],
                 row["unpriced_calls"],
-                f"{row['signature']} {row['title']}",
-                bool(row["is_provable"]),
+                row["signature"] if row["is_provable"] else f"{row['signature']} likely",
             )
             for row in hops
         ],
     )
     screen.say("\nRemedies", style="bold")
-    remedies = dict.fromkeys((row["signature"], row["system"] or "", row["remedy"]) for row in hops)
-    for signature, system, remedy in remedies:
-        screen.say(f"  {signature}{f' ({system})' if system else ''}: {remedy}")
+    for signature, title, system, remedy in dict.fromkeys(_remedy(row) for row in hops):
+        screen.say(f"{signature}{system}: {title}.", indent=2)
+        screen.say(remedy, indent=6)
+    screen.say("\nAmounts are list cost of the calls below the hop. Likely: the data suggest it and do not prove it.")
+
+
+def _remedy(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    system = "" if showing.is_missing(row["system"]) else f" ({row['system']})"
+    return row["signature"], row["title"], system, row["remedy"]

@@ -31,10 +31,13 @@ def console() -> Console:
     return screen
 
 
-def say(text: str = "", style: str | None = None) -> None:
+def say(text: str = "", style: str | None = None, indent: int = 0) -> None:
     """Print a sentence, wrapped to the screen; hidden characters are made visible, line breaks kept."""
+    from rich.padding import Padding
+    from rich.text import Text
+
     lines = "\n".join(showing.visible(line) for line in text.split("\n"))
-    console().print(lines, style=style)
+    console().print(Padding(Text(lines, style=style or ""), (0, 0, 0, indent)) if indent else Text(lines, style or ""))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], styles: Sequence[str | None] = ()) -> None:
@@ -77,7 +80,7 @@ def print_json(answer: dict[str, Any]) -> None:
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame as rows of plain values."""
-    return [{name: plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+    return [{name: plain(value) for name, value in row.items()} for row in showing.rows(frame)]
 
 
 def plain(value: Any) -> Any:

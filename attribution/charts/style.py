@@ -1,0 +1,116 @@
+"""What all charts share: colours, ground, type, axes, and how a frame becomes what a chart can hold."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from attribution import showing
+from attribution.schema import EVIDENCE
+
+if TYPE_CHECKING:
+    import altair as alt
+    import pandas as pd
+
+BLUE, SKY, GREEN, YELLOW, ORANGE, RED, PINK, GREY = (
+    "#0072B2",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#E69F00",
+    "#D55E00",
+    "#CC79A7",
+    "#8C8C8C",
+)
+LOST = RED
+INK, QUIET, GROUND, LINE = "#1B1F24", "#57606A", "#FFFFFF", "#D8DEE4"
+#: A team keeps its colour in every chart; red is for what is lost, grey for what is summed up.
+TEAM_COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, "#7F6A00", "#5B4FA3", "#66A61E", "#A65628", "#00868B")
+TARGET = 0.02
+#: Evidence on the call is dark, recovered is light, a rule is orange, none is red.
+RUNG_COLORS = dict(zip(EVIDENCE, (BLUE, "#3D93C6", "#79B4DA", GREEN, "#55BD9C", "#9FD8C5", ORANGE, LOST), strict=True))
+
+_FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
+
+
+def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return a frame as rows that a chart can hold: floats for amounts, visible text, None for nothing."""
+    return [{name: _plain_value(value) for name, value in row.items()} for row in showing.rows(frame)]
+
+
+def _plain_value(value: Any) -> Any:
+    if showing.is_missing(value):
+        return None
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return showing.visible(value) if isinstance(value, str) else value
+
+
+def money(value: float) -> str:
+    """Show an amount of a chart."""
+    return showing.dollars(Decimal(repr(value)))
+
+
+def word(name: str) -> str:
+    """Name a column as people do."""
+    return {"owner_team": "team", "workflow_id": "workflow"}.get(name, name.replace("_", " "))
+
+
+def largest_of(rows: Sequence[dict[str, Any]], name: str) -> float:
+    """Return the largest value of one column."""
+    return max((row[name] or 0 for row in rows), default=0)
+
+
+def order_of(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
+    """Return the values of one column in the order of the rows."""
+    return list(dict.fromkeys(row[name] for row in rows))
+
+
+def team_colors(teams: Iterable[str]) -> dict[str, str]:
+    """Give each team the colour that its name stands for; teams that would share one move on to the next free."""
+    chosen: dict[str, str] = {}
+    for team in sorted(set(teams)):
+        start = zlib.crc32(team.encode("utf-8", "surrogatepass")) % len(TEAM_COLORS)
+        ring = TEAM_COLORS[start:] + TEAM_COLORS[:start]
+        chosen[team] = next((color for color in ring if color not in chosen.values()), ring[0])
+    return chosen
+
+
+def data(rows: list[dict[str, Any]]) -> alt.Data:
+    """Give rows to a chart as they are."""
+    import altair as alt
+
+    return alt.Data(values=rows)
+
+
+def dollar_axis(title: str, largest: float, room: float) -> dict[str, Any]:
+    """Return an axis from zero whose labels suit the size of the amounts, with room for text right of the bars."""
+    import altair as alt
+
+    digits = 0 if largest >= 10 else 2 if largest >= 1 else 2 - Decimal(repr(largest)).adjusted() if largest else 2
+    form = "$~s" if largest >= 10_000 else f"$,.{digits}~f"
+    axis = alt.Axis(format=form, tickCount=4)
+    return {"title": title, "axis": axis, "scale": alt.Scale(domain=[0, largest * room or 1], nice=False)}
+
+
+def finish(chart: Any, title: str, subtitle: str | None = None, view: str | None = LINE) -> Any:
+    """Give every chart the same ground, type and title."""
+    import altair as alt
+
+    head = alt.TitleParams(title, **({"subtitle": subtitle} if subtitle else {}))
+    return (
+        chart.properties(title=head)
+        .configure(background=GROUND, font=_FONT, padding=14)
+        .configure_title(anchor="start", fontSize=15, color=INK, subtitleColor=QUIET, subtitleFontSize=12, offset=12)
+        .configure_view(stroke=view)
+        .configure_axis(labelColor=INK, titleColor=QUIET, gridColor=LINE, domainColor=LINE, tickColor=LINE)
+        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=260)
+        .configure_legend(
+            labelColor=INK, titleColor=QUIET, labelFontSize=12, titleFontSize=12, titleFontWeight="normal"
+        )
+    )
