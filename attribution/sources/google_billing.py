@@ -84,7 +84,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
         "tags": tags,
         "meter": said["meter"],
         "exported_at": exported_at,
-        "replaces_key": _bills.key("usage", account, start),
+        "replaces_key": "/".join((account or "", str(document.get("usage_start_time")))),
         "grouping": intake.options.get("grouping"),
         "flags": flags or None,
     }
