@@ -19,23 +19,36 @@ _WEAK_KEYS = {
 }
 #: Usage is believed in this order.
 _AUTHORITY = "case role when 'provider_log' then 0 when 'gateway_log' then 1 when 'client_span' then 2 else 3 end"
+
+
 def match(ledger: Ledger) -> None:
     """Write `event` and `event_observation` anew from all observations and spans.
 
     Every observation ends in exactly one event. The result does not depend on the order in which files came.
+
+    Parameters
+    ----------
+    ledger
+        A ledger with loaded observations and spans.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.open_ledger()
+    >>> at.match(ledger)
+    >>> ledger.sql("select count(*) as events from event")["events"].item()
+    0
     """
     with ledger.transaction():
         _key_by_response(ledger)
-        for _ in range(2):
-            for joined_by, key in _WEAK_KEYS.items():
-                _adopt_by_weak_key(ledger, joined_by, key)
+        _adopt_by_weak_keys(ledger)
         _join_spans_above(ledger)
         _write_event_observations(ledger)
         _rank(ledger)
         _write_events(ledger)
         _note_usage_conflicts(ledger)
         _note_retold_traces(ledger)
-        for name in ("keyed", "ranked", "candidate", "candidate_above"):
+        for name in ("keyed", "ranked", "candidate", "candidate_above", "repeated"):
             ledger.run(f"drop table if exists {name}")
 
 
@@ -44,41 +57,55 @@ def _key_by_response(ledger: Ledger) -> None:
     ledger.run(
         """
         create or replace temp table keyed as
-        select observation_id, response_id, trace_id, span_id, record_id, provider_request_id,
+        select observation_id, role, trace_id, span_id, record_id, provider_request_id,
             case when response_id is not null then 'response:' || response_id
                  else 'observation:' || cast(observation_id as varchar) end as group_key,
-            case when response_id is not null then 'response_id' else 'itself' end as joined_by
+            case when response_id is not null then 'response_id' else 'itself' end as joined_by,
+            response_id is not null as is_answered
         from observation
         """
     )
 
 
+def _adopt_by_weak_keys(ledger: Ledger) -> None:
+    """Go round the weaker keys until nothing moves: a chain of shared ids ends in the one call it leads to."""
+    before = None
+    while (
+        state := ledger.value("select sum(hash(cast(observation_id as varchar) || group_key)) from keyed")
+    ) != before:
+        before = state
+        for joined_by, key in _WEAK_KEYS.items():
+            _adopt_by_weak_key(ledger, joined_by, key)
+
+
 def _adopt_by_weak_key(ledger: Ledger, joined_by: str, key: str) -> None:
     """Let observations without a response id join the one group that shares this key.
 
-    A key that leads to two different response ids names no single call, so nothing joins by it.
+    A key that leads to two different response ids names no single call, so nothing joins by it; and what already
+    joined a response by a stronger key stays there.
     """
-    if not ledger.value(f"select count(*) from keyed where response_id is null and ({key}) is not null"):
+    if not ledger.value(f"select count(*) from keyed where not is_answered and ({key}) is not null"):
         return
     ledger.run(
         f"""
         create or replace temp table keyed as
         with named as (select *, {key} as weak_key from keyed),
-        needing as (select distinct weak_key from named where response_id is null and weak_key is not null),
+        needing as (select distinct weak_key from named where not is_answered and weak_key is not null),
         leader as (
-            select weak_key, coalesce(
-                    min(group_key) filter (where response_id is not null),
+            select weak_key, bool_or(is_answered) as is_answer, coalesce(
+                    min(group_key) filter (where is_answered),
                     min(group_key) filter (where joined_by <> 'itself'),
                     $joined_by || ':' || weak_key
                 ) as leader_key
             from named semi join needing using (weak_key)
-            group by weak_key having count(distinct response_id) <= 1
+            group by weak_key having count(distinct group_key) filter (where is_answered) <= 1
         )
         select named.* exclude (weak_key) replace (
             coalesce(leader_key, group_key) as group_key,
-            case when leader_key is not null and joined_by = 'itself' then $joined_by else joined_by end as joined_by
+            case when leader_key is not null and joined_by = 'itself' then $joined_by else joined_by end as joined_by,
+            is_answered or coalesce(is_answer, false) as is_answered
         )
-        from named left join leader on named.response_id is null and leader.weak_key = named.weak_key
+        from named left join leader on not named.is_answered and leader.weak_key = named.weak_key
         """,
         {"joined_by": joined_by},
     )
@@ -87,7 +114,8 @@ def _adopt_by_weak_key(ledger: Ledger, joined_by: str, key: str) -> None:
 def _join_spans_above(ledger: Ledger) -> None:
     """A span of a call above another span of the same call is the same call (formats: OpenTelemetry, section 3).
 
-    It is the same when both say the same usage, or when the upper says the sum of all directly below it.
+    It is the same when both say the same usage, or when the upper says the sum of all directly below it. Each round
+    joins the lowest pairs and takes their upper spans out of the way, so that a chain of three ends in one call.
     """
     ledger.run(_CANDIDATES)
     if not ledger.value("select count(*) from (select trace_id from candidate group by trace_id having count(*) > 1)"):
@@ -97,62 +125,86 @@ def _join_spans_above(ledger: Ledger) -> None:
         ledger.run(_REPEATS)
         ledger.run(_LOWEST_REPEATS)
         if not ledger.value("select count(*) from repeated"):
-            break
+            return
         ledger.run(_JOIN_REPEATS)
         ledger.run(_CANDIDATES)
-    ledger.run("drop table repeated")
 
 
 #: Spans that say they are a call; one that already joined a call below it is out of the way.
 _CANDIDATES = """
     create or replace temp table candidate as
-    select keyed.group_key, keyed.trace_id, keyed.span_id, keyed.response_id, observation.input_tokens,
+    select keyed.group_key, keyed.is_answered, keyed.trace_id, keyed.span_id, observation.input_tokens,
         observation.output_tokens, coalesce(observation.model, observation.requested_model) as model,
         observation.requested_model, observation.started_at
     from keyed join observation using (observation_id)
-    where keyed.span_id is not null and keyed.trace_id is not null and observation.role = 'client_span'
+    where keyed.span_id is not null and keyed.trace_id is not null and keyed.role = 'client_span'
         and keyed.joined_by <> 'parent_span'
 """
 
+#: For every upper span's group the one below that it repeats; two groups with response ids are two calls.
 _REPEATS = """
     create or replace temp table repeated as
     with pair as (
         select upper.group_key as upper_key, lower.group_key as lower_key, min(lower.started_at) as started_at,
-            any_value(upper.input_tokens) as upper_input, any_value(upper.output_tokens) as upper_output,
-            any_value(lower.input_tokens) as lower_input, any_value(lower.output_tokens) as lower_output,
-            bool_or(upper.model is null or lower.model is null or upper.model = lower.model
-                or upper.requested_model = lower.requested_model) as is_same_model
+            upper.is_answered as is_upper_answered, lower.is_answered as is_lower_answered,
+            max(upper.input_tokens) as upper_input, max(upper.output_tokens) as upper_output,
+            max(lower.input_tokens) as lower_input, max(lower.output_tokens) as lower_output,
+            bool_or(upper.input_tokens = lower.input_tokens
+                and upper.output_tokens is not distinct from lower.output_tokens
+                and (upper.model is null or lower.model is null or upper.model = lower.model
+                    or upper.requested_model = lower.requested_model)) as is_equal
         from candidate_above
         join candidate as lower using (trace_id, span_id)
         join candidate as upper
             on upper.trace_id = candidate_above.trace_id and upper.span_id = candidate_above.above_span_id
-        where upper.group_key <> lower.group_key and upper.response_id is null and upper.input_tokens is not null
-        group by upper.group_key, lower.group_key
+        where upper.group_key <> lower.group_key and upper.input_tokens is not null
+        group by upper.group_key, lower.group_key, upper.is_answered, lower.is_answered
     ),
     compared as (
-        select *, is_same_model and upper_input = lower_input
-                and upper_output is not distinct from lower_output as is_equal,
-            count(*) over below > 1 and upper_input = sum(lower_input) over below
+        select *, not is_upper_answered and count(*) over below > 1 and upper_input = sum(lower_input) over below
                 and upper_output is not distinct from sum(lower_output) over below as is_sum
         from pair window below as (partition by upper_key)
     )
-    select upper_key, arg_min(lower_key, (not is_equal, started_at, lower_key)) as lower_key
-    from compared where is_equal or is_sum group by upper_key
+    select upper_key, is_upper_answered,
+        arg_min(lower_key, (not coalesce(is_equal, false), started_at, lower_key)) as lower_key
+    from compared where (is_equal or is_sum) and not (is_upper_answered and is_lower_answered)
+    group by upper_key, is_upper_answered
 """
 
-#: From the bottom up, so that a chain of three ends in one call; spans that form a circle join the lowest key.
+#: Pairs with nothing joined below them come first; where spans form a circle, those above its smallest keys. Then
+#: pairs that move their upper, and only when there are none those that move their lower: one move per group.
 _LOWEST_REPEATS = """
-    delete from repeated as pair using repeated as next
-    where pair.lower_key = next.upper_key and not (next.lower_key = pair.upper_key and pair.lower_key < pair.upper_key)
+    create or replace temp table repeated as
+    with placed as (
+        select pair.*, next.upper_key is null as is_lowest,
+            pair.lower_key < pair.upper_key and pair.lower_key < next.lower_key as is_turn
+        from repeated as pair left join repeated as next on next.upper_key = pair.lower_key
+    ),
+    ready as (
+        select * from placed
+        where is_lowest or (is_turn and not exists (from placed as other where other.is_lowest))
+    )
+    select upper_key,
+        case when is_upper_answered then lower_key else upper_key end as moved_key,
+        case when is_upper_answered then upper_key else lower_key end as target_key
+    from ready where is_upper_answered = (select bool_and(is_upper_answered) from ready)
+    qualify row_number() over (partition by moved_key order by target_key) = 1
 """
 
 _JOIN_REPEATS = """
     create or replace temp table keyed as
-    select keyed.* replace (
-        coalesce(repeated.lower_key, keyed.group_key) as group_key,
-        case when repeated.lower_key is null then keyed.joined_by else 'parent_span' end as joined_by
+    with moved as (
+        select keyed.* replace (
+            coalesce(repeated.target_key, keyed.group_key) as group_key,
+            case when keyed.role = 'client_span' and upper.upper_key is not null then 'parent_span'
+                 when repeated.target_key is not null and keyed.joined_by = 'itself' then 'child_span'
+                 else keyed.joined_by end as joined_by
+        )
+        from keyed
+        left join repeated on keyed.group_key = repeated.moved_key
+        left join repeated as upper on keyed.group_key = upper.upper_key
     )
-    from keyed left join repeated on keyed.group_key = repeated.upper_key
+    select * replace (bool_or(is_answered) over (partition by group_key) as is_answered) from moved
 """
 
 
