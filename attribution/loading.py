@@ -5,12 +5,14 @@ records = accepted + context + duplicates + superseded + conflicting + quarantin
 
 from __future__ import annotations
 
+import gc
 import glob
 import hashlib
 import json
 import os
 import stat
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,14 @@ _NOT_DATA_FOLDERS = {"truth", "config"}
 KEYS = {"observation": ("observation_id",), "span": ("trace_id", "span_id"), "bill_line": ("bill_line_id",)}
 #: Of two states of one record the later, then the larger, then the larger text is kept, whatever came first.
 _PREFER = {
-    "observation": ("ended_at", "output_tokens", "input_tokens"),
-    "span": ("ended_at",),
+    "observation": ("updated_at", "ended_at", "output_tokens", "input_tokens"),
+    "span": ("updated_at", "ended_at"),
     "bill_line": ("exported_at",),
 }
 _PLACE = {"file_id", "line", "record_no"}
 _FATES = ("duplicates", "superseded", "conflicting")
+#: Rows that are put into the engine at a time.
+_INSERT_ROWS = 50_000
 
 
 @dataclass
@@ -147,11 +151,40 @@ def _files_below(folder: Path) -> Iterator[Path]:
                 yield path
 
 
+def _read_all(source: Source, reads: Iterator[Read], intake: Intake) -> None:
+    """Hand every document to its source; what cannot be read is set aside, what gave nothing is context."""
+    for each in reads:
+        if each.document is None:
+            intake.is_complete &= not each.is_cut
+            intake.set_aside(each.line, each.fault or Unreadable("not_json", "a record"))
+            continue
+        before = intake.records
+        try:
+            source.read(each.document, each.line, intake)
+        except Unreadable as fault:
+            intake.set_aside(each.line, fault)
+        if intake.records == before:
+            intake.pass_over()
+
+
+@contextmanager
+def _without_cycle_search() -> Iterator[None]:
+    """Documents and rows form no cycles; looking for some among millions of them takes a tenth of loading."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
 class _Loader:
     """Loads inputs one after the other into one ledger."""
 
     def __init__(self, ledger: Ledger, limits: Limits, hash_key: bytes | None, maps: list[dict[str, Any]]) -> None:
         self.ledger, self.limits, self.hash_key, self.maps = ledger, limits, hash_key, maps
+        self.converted: dict[str, list[pa.Table]] = {}
         self.loaded = Loaded()
 
     def load_file(self, path: Path, name: str | None, declared: dict[str, Any], is_named: bool) -> None:
@@ -233,46 +266,46 @@ class _Loader:
     def _stage(
         self, sample: Sample, source: Source, declared: dict[str, Any], run: Run, reads: Iterator[Read]
     ) -> Intake:
+        self.converted = {table: [] for table in KEYS}
         for table in KEYS:
             names = [c for c in schema.table(table).columns if c.name not in ("file_id", "source", "record_no")]
             columns = ", ".join(f'"{c.name}" {c.type}' for c in names)
             self.ledger.run(f"create or replace temp table staged_{table} (record_no bigint, {columns})")
         options = {**declared["options"], "mapping": declared["mapping"]}
-        intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._flush, options=options, run=run)
+        intake = Intake(source.NAME, hash_key=self.hash_key, flush=self._convert, options=options, run=run)
         prepare = getattr(source, "prepare", None)
         if prepare is not None:
             prepare(sample, intake)
-        for each in reads:
-            if each.document is None:
-                intake.is_complete &= not each.is_cut
-                intake.set_aside(each.line, each.fault or Unreadable("not_json", "a record"))
-                continue
-            before = intake.records
-            try:
-                source.read(each.document, each.line, intake)
-            except Unreadable as fault:
-                intake.set_aside(each.line, fault)
-            if intake.records == before:
-                intake.pass_over()
+        with _without_cycle_search():
+            _read_all(source, reads, intake)
         finish = getattr(source, "finish", None)
         if finish is not None:
             finish(intake)
-        self._flush(intake)
+        self._convert(intake)
+        for table in KEYS:
+            self._insert(table, intake.source)
         return intake
 
-    def _flush(self, intake: Intake) -> None:
+    def _convert(self, intake: Intake) -> None:
+        """Turn held rows into Arrow while the processor still has them at hand; insert when there are enough."""
         for table, rows in intake.rows.items():
             if rows:
-                self._insert(table, rows, intake.source)
+                types = _arrow_types(table)
+                used = sorted(name for name in set().union(*rows) if name in types or name == "key")
+                columns = {
+                    name: pa.array([row.get(name) for row in rows], types.get(name, pa.string())) for name in used
+                }
+                self.converted[table].append(pa.table(columns))
                 rows.clear()
+                if sum(part.num_rows for part in self.converted[table]) >= _INSERT_ROWS:
+                    self._insert(table, intake.source)
 
-    def _insert(self, table: str, rows: list[dict[str, Any]], source: str) -> None:
-        types = _arrow_types(table)
-        used = [name for name in set().union(*rows) if name in types or name == "key"]
-        used.sort()
-        frame = pa.table(
-            {name: pa.array([row.get(name) for row in rows], types.get(name, pa.string())) for name in used}
-        )
+    def _insert(self, table: str, source: str) -> None:
+        if not self.converted[table]:
+            return
+        frame = pa.concat_tables(self.converted[table], promote_options="default")
+        self.converted[table].clear()
+        used = sorted(frame.column_names)
         targets = [name for name in used if name != "key"]
         values = [f'"{name}"' for name in targets]
         if table == "observation":

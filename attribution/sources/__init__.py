@@ -34,7 +34,8 @@ from attribution.reading import Document, Sample, Unreadable, mask
 
 Row = dict[str, Any]
 Flush = Callable[["Intake"], None]
-FLUSH_ROWS = 20_000
+#: Rows are handed on while they are still in the processor's cache.
+FLUSH_ROWS = 2_000
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ class Intake:
         reserved: int | None = None,
     ) -> None:
         """Take one record; it may be an observation and a span at once, or several lines of a bill."""
-        number = self.records if reserved is None else reserved
+        number = reserved
+        if number is None:
+            number = self.records
+            self.records = number + 1
         for table, row in (("observation", observation), ("span", span), ("bill_line", bill_line)):
             if row is not None:
                 row["line"] = line
@@ -112,8 +116,6 @@ class Intake:
             row["record_no"] = number
             self.rows["bill_line"].append(row)
             self._held += 1
-        if reserved is None:
-            self.records += 1
         if self._held >= FLUSH_ROWS and self.flush is not None:
             self.flush(self)
             self._held = 0

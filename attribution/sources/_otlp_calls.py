@@ -50,52 +50,46 @@ NOT_CALLS = {
 _KINDS = {"LLM": "chat", "EMBEDDING": "embeddings", "RERANKER": "rerank"}
 _LANGFUSE = {"generation": "chat", "embedding": "embeddings"}
 _DO = re.compile(r"^ai\.\w+\.do(\w+)$")
-#: A span with none of these says nothing about a model.
-_SIGNS = {
-    "operation",
-    "input_tokens",
-    "output_tokens",
-    "usage_details",
-    "openinference_kind",
-    "vercel_operation",
-    "langfuse_type",
-    "codex_turn",
-    "aggregated",
-}
 
 
-def operation_of(found: Found, name: str) -> tuple[str | None, str | None]:
+def operation_of(found: Found, name: str, odd: bool) -> tuple[str | None, str | None]:
     """Return our name of the call's operation, or null and the reason why a span about a model is no call."""
+    operation = found.get("operation")
     if name == "raw_gen_ai_request":
         return None, "repeats the span above: raw_gen_ai_request"
-    if _SIGNS.isdisjoint(found):
-        return None, None
-    vercel = found.pop("vercel_operation", None)
-    if type(vercel) is str:
-        step = _DO.match(vercel)
-        if step is None:
-            return None, f"aggregate: {vercel}"
-        if step.group(1) == "Stream":
-            found.setdefault("is_stream", True)
-        return ("embeddings" if step.group(1) == "Embed" else "chat"), None
-    operation = found.get("operation")
+    if odd and type(vercel := found.get("vercel_operation")) is str:
+        return _vercel(found, vercel)
     if operation is not None:
+        if operation in INFERENCE:
+            return INFERENCE[operation], None
         word = operation.lower()
         if word in INFERENCE:
             return INFERENCE[word], None
         if word in NOT_CALLS or "memory" in word:
             return None, f"aggregate: {operation}"
-    return _by_kind(found, operation)
+    if odd:
+        return _by_kind(found, operation)
+    return (operation or "chat", None) if "input_tokens" in found else (None, None)
+
+
+def _vercel(found: Found, operation: str) -> tuple[str | None, str | None]:
+    """`ai.generateText` sums up its `ai.generateText.doGenerate` steps; each step is a call."""
+    step = _DO.match(operation)
+    if step is None:
+        return None, f"aggregate: {operation}"
+    if step.group(1) == "Stream":
+        found.setdefault("is_stream", True)
+    return ("embeddings" if step.group(1) == "Embed" else "chat"), None
 
 
 def _by_kind(found: Found, operation: str | None) -> tuple[str | None, str | None]:
     """Tell calls whose dialect marks them by a kind of its own, or by usage alone."""
     for slot, kinds in (("openinference_kind", _KINDS), ("langfuse_type", _LANGFUSE)):
-        kind = found.pop(slot, None)
+        kind = found.get(slot)
         if type(kind) is str:
             called = kinds.get(kind)
             return called, None if called else f"aggregate: {kind}" if _has_usage(found) else None
-    traced = found.pop("traceloop_kind", None)
+    traced = found.get("traceloop_kind")
     if traced is not None and _has_usage(found):
         return None, f"aggregate: {traced}"
     if "codex_turn" in found or "aggregated" in found:
@@ -144,30 +138,43 @@ def _tier(named: str) -> str | None:
 _RESPONSE_ID = re.compile(r'\s*\{\s*"id"\s*:\s*"([^"\\\s]{1,200})"')
 
 
-def describe_call(found: Found, operation: str, scope: str) -> None:
+def describe_call(found: Found, operation: str, scope: str, odd: bool) -> None:
     """Complete the columns of a call that its dialect says in another way."""
     found["operation"] = operation
-    if (base := found.pop("api_base", None)) and "endpoint" not in found and type(base) is str:
-        host = urlsplit(base).hostname
-        if host:
-            found["endpoint"] = host
+    if odd:
+        _describe_odd(found, scope)
     found["provider"], region = _provider(found.get("provider"), found.get("endpoint"))
     if region:
         found["region"] = region
-    if "invocation_parameters" in found:
-        asked = mapping(found.pop("invocation_parameters")).get("model")
-        if type(asked) is str and asked:
-            found.setdefault("requested_model", asked)
-    if "answer" in found:
-        _read_answer(found)
     if "model" not in found and "requested_model" in found:
         found["model"] = found["requested_model"]
     if (tier := found.get("service_tier")) is not None:
         found["service_tier"] = _tier(tier) if type(tier) is str else None
     if "is_stream" in found and type(found["is_stream"]) is not bool:
         found["is_stream"] = None
+
+
+def _describe_odd(found: Found, scope: str) -> None:
+    if type(base := found.pop("api_base", None)) is str and "endpoint" not in found:
+        host = _host(base)
+        if host:
+            found["endpoint"] = host
+    if "invocation_parameters" in found:
+        asked = mapping(found.pop("invocation_parameters")).get("model")
+        if type(asked) is str and asked:
+            found.setdefault("requested_model", asked)
+    if "answer" in found:
+        _read_answer(found)
     if "gateway_call_id" in found:
         _describe_gateway_call(found, scope)
+
+
+@lru_cache(maxsize=4096)
+def _host(base: str) -> str | None:
+    try:
+        return urlsplit(base).hostname
+    except ValueError:
+        return None
 
 
 def _read_answer(found: Found) -> None:

@@ -55,18 +55,23 @@ def take(
     except Unreadable as fault:
         intake.set_aside(place.line, fault, ordinal)
         return
-    scope = context.scope
-    if scope.startswith("logfire") and observation is not None:
-        intake.notes.setdefault("logfire", []).append((intake.reserve(), place.line, row, observation))
-    elif scope.startswith("codex"):
+    if context.scope[:5] in ("logfi", "codex"):
+        _let_wait(row, observation, context.scope, place.line, intake)
+    else:
+        intake.accept(place.line, span=row, observation=observation)
+
+
+def _let_wait(row: Found, observation: Found | None, scope: str, line: int, intake: Intake) -> None:
+    if scope.startswith("codex"):
         model = row.pop("model", None)
         intake.notes.setdefault("codex", {})[row["trace_id"], row["span_id"]] = (row["parent_span_id"], model)
         if observation is not None and observation.get("model") is None:
-            intake.notes.setdefault("codex_calls", []).append((intake.reserve(), place.line, row, observation))
+            intake.notes.setdefault("codex_calls", []).append((intake.reserve(), line, row, observation))
             return
-        intake.accept(place.line, span=row, observation=observation)
-    else:
-        intake.accept(place.line, span=row, observation=observation)
+    elif scope.startswith("logfire") and observation is not None:
+        intake.notes.setdefault("logfire", []).append((intake.reserve(), line, row, observation))
+        return
+    intake.accept(line, span=row, observation=observation)
 
 
 def release(intake: Intake) -> None:

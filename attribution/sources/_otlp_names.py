@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 #: How a slot's value is checked: text, a whole number, or by whoever reads the slot.
 TEXT, COUNT, ANY = 0, 1, 2
 Known = tuple[str, int, int]
+Names = dict[str, Known | None]
+_REMEMBERED = 50_000
 
 _TEXT = {
     "operation": ("gen_ai.operation.name", "llm.request.type"),
@@ -85,8 +88,6 @@ _COUNT = {
         "ai.usage.inputTokenDetails.cacheWriteTokens",
         "llm.usage.cache_creation_input_tokens",
     ),
-    "cache_write_5m_tokens": ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",),
-    "cache_write_1h_tokens": ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",),
     "reasoning_tokens": (
         "gen_ai.usage.reasoning.output_tokens",
         "gen_ai.usage.reasoning_tokens",
@@ -121,9 +122,13 @@ _COUNT = {
         "ai.usage.totalTokens",
         "codex.usage.total_tokens",
     ),
+}
+_ODD_COUNT: dict[str, tuple[str, ...]] = {
+    "cache_write_5m_tokens": ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",),
+    "cache_write_1h_tokens": ("anthropic.usage.cache_creation.ephemeral_1h_input_tokens",),
     "no_cache_tokens": ("ai.usage.inputTokenDetails.noCacheTokens",),
 }
-_ANY = {
+_ANY: dict[str, tuple[str, ...]] = {
     "is_stream": ("gen_ai.request.stream", "llm.is_streaming", "gen_ai.is_streaming"),
     "service_tier": (
         "openai.response.service_tier",
@@ -133,6 +138,9 @@ _ANY = {
         "gen_ai.openai.request.service_tier",
         "openai.request.service_tier",
     ),
+}
+#: A plain call of the current convention has none of these; spans with none take a shorter way.
+_ODD: dict[str, tuple[str, ...]] = {
     "source_cost": (
         "gen_ai.usage.cost",
         "gen_ai.usage.total_cost",
@@ -192,7 +200,7 @@ _OWNER_ALIASES = {
     "tenant_id_hash": ("customer_id_hash",),
     "user_id_hash": ("user.id", "gen_ai.user", "ai.telemetry.metadata.userId", "enduser.id"),
 }
-_OWNER_ANY = {
+_OWNER_ODD = {
     "metadata": ("metadata",),
     "requester_metadata": ("metadata.requester_metadata",),
     "spend_logs_metadata": ("metadata.spend_logs_metadata",),
@@ -217,16 +225,14 @@ _RESOURCE: dict[str, tuple[str, ...]] = {
 }
 
 
-class Names(dict[str, Known | None]):
-    """Attribute key → slot; keys are looked at once, and those we do not know are remembered as such."""
-
-    def __missing__(self, key: str) -> Known | None:
-        if type(key) is not str:
-            raise TypeError(key)
-        known = ("near_key", 1, ANY) if near_key(key) else None
-        if len(self) < 50_000:
-            self[key] = known
-        return known
+def look_up(key: Any, names: Names) -> Known | None:
+    """Look at a key that the table does not have, once, and remember what it is."""
+    if type(key) is not str:
+        raise TypeError(key)
+    known = ("near_key", 1, ANY) if near_key(key) else None
+    if len(names) < _REMEMBERED:
+        names[key] = known
+    return known
 
 
 _NEAR = {name.replace("_", "") for name in OWNERS}
@@ -238,13 +244,13 @@ def near_key(key: str) -> bool:
     return len(last) <= 20 and last not in OWNERS and re.sub(r"[^a-z]", "", last.lower()) in _NEAR
 
 
-def _table(*groups: tuple[dict[str, tuple[str, ...]], int]) -> Names:
-    names = Names()
-    for group, check in groups:
-        for slot, keys in group.items():
-            for rank, key in enumerate(keys):
-                names[key] = (slot, rank, check)
-    return names
+def _table(*groups: tuple[dict[str, tuple[str, ...]], int, int]) -> Names:
+    return {
+        key: (slot, rank, check)
+        for group, check, first in groups
+        for slot, keys in group.items()
+        for rank, key in enumerate(keys, first)
+    }
 
 
 def _owner_keys() -> dict[str, tuple[str, ...]]:
@@ -259,10 +265,14 @@ def _owner_keys() -> dict[str, tuple[str, ...]]:
     }
 
 
-SPAN = _table((_TEXT, TEXT), (_COUNT, COUNT), (_ANY, ANY), (_owner_keys(), ANY), (_OWNER_ANY, ANY))
-#: Resource and scope attributes: who runs, and what was declared for everything that runs there.
-RESOURCE = _table(
-    (_RESOURCE, ANY),
-    (_CONTRACT, ANY),
-    ({"claimed_team": _OWNER_ANY["claimed_team"][2:]}, ANY),
+SPAN = _table(
+    (_TEXT, TEXT, 0),
+    (_COUNT, COUNT, 0),
+    (_ANY, ANY, 0),
+    (_owner_keys(), ANY, 0),
+    (_ODD, ANY, 1),
+    (_ODD_COUNT, COUNT, 1),
+    (_OWNER_ODD, ANY, 1),
 )
+#: Resource and scope attributes: who runs, and what was declared for everything that runs there.
+RESOURCE = _table((_RESOURCE, ANY, 0), (_CONTRACT, ANY, 0), ({"claimed_team": _OWNER_ODD["claimed_team"][2:]}, ANY, 1))

@@ -23,33 +23,53 @@ _TAG_KEYS = {
 }
 _NESTED = {"metadata", "requester_metadata", "spend_logs_metadata", "tags", "near_keys", "two_values"}
 _SLOTS = (*OWNERS, "claimed_team")
-_ALL = {*_SLOTS, *_NESTED}
+_NOTHING = (None,) * len(OWNERS)
 
 
-def read_owners(found: Found, inherited: Found, hash_key: bytes | None) -> tuple[Found, list[str]]:
-    """Take the ownership slots out of what was found; what the resource declares holds where the span is silent."""
-    if _ALL.isdisjoint(found):
-        return inherited, []
+def read_plain_owners(found: Found, inherited: Found, hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
+    """Take the contract's own keys out of what was found; what the resource declares holds where the span is silent."""
+    given = (
+        found.pop("owner_team", None),
+        found.pop("workflow_id", None),
+        found.pop("feature", None),
+        found.pop("tenant_id_hash", None),
+        found.pop("user_id_hash", None),
+    )
+    if given == _NOTHING:
+        return inherited, ()
+    return _kept_with(given, inherited, hash_key)
+
+
+def read_owners(found: Found, inherited: Found, hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
+    """Take ownership in every dialect's spelling out of what was found."""
     flags: list[str] = []
     given = {slot: found.pop(slot) for slot in _SLOTS if slot in found}
     if not _NESTED.isdisjoint(found):
         _read_nested(found, given, flags)
+    owners, why = _kept_with(tuple(given.get(slot) for slot in _SLOTS), inherited, hash_key)
+    return owners, (*flags, *why)
+
+
+def _kept_with(given: tuple[Any, ...], inherited: Found, hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
     try:
-        owners, why = _kept_all(tuple(given.items()), hash_key)
+        owners, why = _kept_all(given, hash_key)
     except TypeError:
-        owners, why = _kept_all.__wrapped__(tuple(given.items()), hash_key)
-    return (inherited | owners if inherited else owners), [*flags, *why]
+        # A list or an object has no hash; it is no owner either, and is flagged as such.
+        owners, why = _kept_all.__wrapped__(given, hash_key)
+    return (inherited | owners if inherited else owners), why
 
 
-@lru_cache(maxsize=65_536, typed=True)
-def _kept_all(given: tuple[tuple[str, Any], ...], hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
+@lru_cache(maxsize=65_536)
+def _kept_all(given: tuple[Any, ...], hash_key: bytes | None) -> tuple[Found, tuple[str, ...]]:
     """Check the ownership of one span; the same few combinations come again and again."""
     flags: list[str] = []
-    kept = {slot: _kept(value, slot, hash_key, flags) for slot, value in given}
+    kept = {slot: _kept(value, slot, hash_key, flags) for slot, value in zip(_SLOTS, given, strict=False)}
     return {slot: value for slot, value in kept.items() if value is not None}, tuple(flags)
 
 
 def _kept(value: Any, slot: str, hash_key: bytes | None, flags: list[str]) -> str | None:
+    if value is None:
+        return None
     if type(value) is str and len(value) > 1 and value[0] == value[-1] == '"':
         value = _unquoted(value)
     if slot in _HANDLES:

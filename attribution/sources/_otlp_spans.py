@@ -10,9 +10,9 @@ from typing import Any
 from attribution.normalization import COUNT_LIMIT, TEXT_LIMIT, count
 from attribution.reading import Unreadable, mask
 from attribution.sources._otlp_calls import describe_call, operation_of
-from attribution.sources._otlp_names import ANY, COUNT, OWNERS, SPAN, TEXT, Names
-from attribution.sources._otlp_owners import read_owners
-from attribution.sources._otlp_usage import read_cost, read_usage
+from attribution.sources._otlp_names import ANY, COUNT, OWNERS, SPAN, TEXT, Names, look_up
+from attribution.sources._otlp_owners import read_owners, read_plain_owners
+from attribution.sources._otlp_usage import read_usage
 from attribution.sources._otlp_values import hex_id, pairs, unwrap, whole
 
 Found = dict[str, Any]
@@ -41,7 +41,7 @@ class Context:
     scope: str = ""
     version: str = ""
     owners: Found = field(default_factory=dict)
-    flags: list[str] = field(default_factory=list)
+    flags: tuple[str, ...] = ()
 
 
 def gather(attributes: Any, names: Names = SPAN) -> Found:
@@ -53,7 +53,11 @@ def gather(attributes: Any, names: Names = SPAN) -> Found:
     later: list[tuple[int, str, Any, str]] = []
     try:
         for attribute in attributes:
-            known = names[attribute["key"]]
+            key = attribute["key"]
+            try:
+                known = names[key]
+            except KeyError:
+                known = look_up(key, names)
             if known is None or not (value := attribute.get("value")):
                 continue
             slot, rank, check = known
@@ -61,20 +65,20 @@ def gather(attributes: Any, names: Names = SPAN) -> Found:
             if raw is None:
                 raw = value.get("intValue")
                 if raw is None:
-                    raw = unwrap(value, attribute["key"])
+                    raw = unwrap(value, key)
                     if raw is None:
                         continue
                 elif type(raw) is not int:
-                    raw = whole(raw, attribute["key"])
+                    raw = int(raw) if raw.isdecimal() and raw.isascii() and len(raw) < 20 else whole(raw, key)
             if check == COUNT:
                 if type(raw) is not int or not 0 <= raw <= COUNT_LIMIT:
-                    raw = checked(raw, check, attribute["key"])
+                    raw = checked(raw, check, key)
             elif check == TEXT and (type(raw) is not str or not 0 < len(raw) <= TEXT_LIMIT):
-                raw = checked(raw, check, attribute["key"])
+                raw = checked(raw, check, key)
             if rank:
-                later.append((rank, slot, raw, attribute["key"]))
+                later.append((rank, slot, raw, key))
             elif slot in found and found[slot] != raw:
-                raise Unreadable("duplicate_key", "each key once", attribute["key"], attribute["key"])
+                raise Unreadable("duplicate_key", "each key once", key, key)
             else:
                 found[slot] = raw
     except (AttributeError, KeyError, TypeError):
@@ -93,7 +97,7 @@ def gather_plain(attributes: Any, names: Names = SPAN) -> Found:
     found: Found = {}
     later: list[tuple[int, str, Any, str]] = []
     for key, raw in attributes.items():
-        known = names[key]
+        known = names[key] if key in names else look_up(key, names)
         if known is None or raw is None:
             continue
         slot, rank, check = known
@@ -126,6 +130,7 @@ def checked(raw: Any, check: int, key: str) -> Any:
 
 def settle(found: Found, later: list[tuple[int, str, Any, str]]) -> None:
     """Fill the slots that the best spelling left empty; spellings that differ, and near misses, are noted."""
+    found["odd"] = True
     later.sort(key=_RANK)
     for _, slot, raw, key in later:
         if slot == "near_key":
@@ -148,6 +153,7 @@ def context_of(resource: Found, scope: Found, name: Any, version: Any, hash_key:
     service, instance = found.pop("service", None), found.pop("instance", None)
     if type(name) is not str or type(version) is not str:
         raise Unreadable("not_text", "text", mask(name), "scope.name")
+    found.pop("odd", None)
     owners, flags = read_owners(found, {}, hash_key)
     return Context(
         service if type(service) is str else None,
@@ -163,43 +169,40 @@ def complete(
     span: Found, found: Found, context: Context, hash_key: bytes | None, exception: str | None
 ) -> Found | None:
     """Complete a span row from its attributes; return the observation row where it is a call."""
-    owners, flags = read_owners(found, context.owners, hash_key)
-    operation, reason = operation_of(found, span["name"])
+    odd = found.pop("odd", False)
+    read = read_owners if odd else read_plain_owners
+    owners, flags = read(found, context.owners, hash_key)
+    operation, reason = operation_of(found, span["name"], odd)
     if "error_type" in found:
         span["status"] = "error"
     span["operation"] = found.get("operation")
     span["not_a_call"] = reason
-    span.update(owners)
+    if owners:
+        span.update(owners)
     if operation is None:
         span["is_call"] = False
-        if "plain_model" in found and type(found["plain_model"]) is str:
-            span["model"] = found["plain_model"]
-        if not _MESSAGING.isdisjoint(found):
+        if odd:
             _read_message(found, span)
         return None
     span["is_call"] = True
-    describe_call(found, operation, context.scope)
-    read_usage(found, _exclusive(found, context))
-    if not _COSTS.isdisjoint(found):
-        read_cost(found)
+    found["role"] = "client_span"
+    describe_call(found, operation, context.scope, odd)
+    read_usage(found, _exclusive(found, context), odd)
     if exception and span["status"] == "error":
         found.setdefault("error_type", exception)
-    if "role" not in found:
-        found["role"] = "client_span"
-    trace_id, span_id = span["trace_id"], span["span_id"]
+    found["trace_id"] = trace_id = span["trace_id"]
+    found["span_id"] = span_id = span["span_id"]
     found["native_id"] = f"{trace_id}/{span_id}"
-    found["trace_id"] = trace_id
-    found["span_id"] = span_id
-    for name in _SHARED:
-        found[name] = span[name]
-    found.update(owners)
+    found["parent_span_id"] = span["parent_span_id"]
+    found["started_at"] = span["started_at"]
+    found["ended_at"] = span["ended_at"]
+    found["status"] = span["status"]
+    found["service"] = span["service"]
+    if owners:
+        found.update(owners)
     if context.flags or flags:
-        found["ownership_flags"] = context.flags + flags
+        found["ownership_flags"] = [*context.flags, *flags]
     return found
-
-
-_SHARED = ("parent_span_id", "started_at", "ended_at", "status", "service")
-_COSTS = {"source_cost", "cost_details"}
 
 
 def _exclusive(found: Found, context: Context) -> str | None:
@@ -209,20 +212,10 @@ def _exclusive(found: Found, context: Context) -> str | None:
     return None
 
 
-_MESSAGING = {
-    "message_id",
-    "messaging_system",
-    "destination",
-    "temporal_run",
-    "ray_task",
-    "bullmq_job",
-    "kafka_offset",
-    "celery",
-}
-
-
 def _read_message(found: Found, span: Found) -> None:
-    """Keep the ids by which two sides of a queue know the same message or job."""
+    """Keep the ids by which two sides of a queue know the same message or job, and a model for spans below."""
+    if type(found.get("plain_model")) is str:
+        span["model"] = found["plain_model"]
     for slot in ("message_id", "messaging_system", "destination"):
         value = found.get(slot)
         if value is not None:

@@ -18,23 +18,17 @@ _PARTS = (
     ("input_image_tokens", "input_tokens"),
     ("cache_read_audio_tokens", "cache_read_tokens"),
 )
-_ODD = {
-    "usage_raw",
-    "usage_details",
-    "provider_metadata",
-    "cache_write_1h_tokens",
-    "cache_write_5m_tokens",
-    "no_cache_tokens",
-}
 #: Providers whose own input count leaves the cache out, so that a larger cache is no contradiction.
 _EXCLUSIVE_PROVIDERS = {"anthropic", "aws", None}
 
 
-def read_usage(found: Found, is_exclusive: str | None = None) -> None:
+def read_usage(found: Found, is_exclusive: str | None, odd: bool) -> None:
     """Turn the usage slots of a call into columns: inclusive totals, their reading, and what contradicts itself."""
-    flags: list[str] = found.pop("differing", [])
-    if not _ODD.isdisjoint(found):
+    flags: list[str] = []
+    if odd:
+        flags = found.pop("differing", flags)
         is_exclusive = _read_odd(found, flags) or is_exclusive
+        read_cost(found)
     if (write := found.pop("cache_write_tokens", None)) is not None:
         _split_cache_write(found, write, flags)
     used, made = found.get("input_tokens"), found.get("output_tokens")
