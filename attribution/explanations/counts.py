@@ -10,6 +10,13 @@ from attribution.ledger import column_list
 #: What a segment always is; a caller may add columns, never take these away.
 SEGMENT = ("owner_team", "workflow_id", "feature")
 
+#: Joins that give a workflow `w` and a feature `f` the name of their family.
+FAMILIES = """
+        left join (select name, min(family) as family from family where kind = 'workflow' group by name) w
+            on w.name = cost_event.workflow_id
+        left join (select name, min(family) as family from family where kind = 'feature' group by name) f
+            on f.name = cost_event.feature"""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -49,9 +56,6 @@ def in_window(question: Question) -> str:
 def _events(question: Question) -> str:
     """Priced calls of both periods; versions of a workflow go by their family's name."""
     return f"""
-    family_name as (
-        select kind, name, min(family) as family from family group by kind, name
-    ),
     event_named as materialized (
         select
             started_at >= $after_start and started_at < $after_end as is_after, event_id, call_id, attempt_no,
@@ -65,9 +69,7 @@ def _events(question: Question) -> str:
             owner_team is not null and workflow_id is not null and feature is not null as is_whole,
             {question.slice} as is_in_slice {question.columns("cost_event.")}
         from cost_event
-        left join family_name w on w.kind = 'workflow' and w.name = workflow_id
-        left join family_name f on f.kind = 'feature' and f.name = feature
-        {question.rates}
+        {FAMILIES} {question.rates}
         where {question.cost} is not null and {question.only} and {in_window(question)}
     )"""
 

@@ -13,7 +13,7 @@ from attribution import periods, schema
 from attribution.errors import LedgerError, QuestionError
 from attribution.explanations import rules
 from attribution.explanations.answers import Explanation, explanation_of
-from attribution.explanations.counts import SEGMENT, Question, in_window
+from attribution.explanations.counts import FAMILIES, SEGMENT, Question, in_window
 from attribution.explanations.identity import statement
 from attribution.ledger import Ledger
 from attribution.periods import Period
@@ -128,7 +128,7 @@ def _question(
         values |= {f"before_start_{i}": window.start, f"before_end_{i}": window.end}
     conditions: dict[bool, list[str]] = {True: ["true"], False: ["true"]}
     for i, name in enumerate(schema.require(where)):
-        conditions[name in SEGMENT].append(_condition(name, i, where[name], values))
+        conditions[name in SEGMENT].append(condition_of(name, i, where[name], values))
     amount = "coalesce(contracted_cost, list_cost)" if cost == "contracted_cost" else f'"{cost}"'
     extra = tuple(name for name in schema.require(leaf or ()) if name not in SEGMENT)
     return Question(
@@ -143,7 +143,8 @@ def _question(
     )
 
 
-def _condition(name: str, place: int, given: Any, values: dict[str, Any]) -> str:
+def condition_of(name: str, place: int, given: Any, values: dict[str, Any]) -> str:
+    """Return the condition that a column has one of the values given, and put these among the values to bind."""
     wanted = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
     if not wanted:
         raise QuestionError.bad_argument("where", {name: given}, "at least one value for each column")
@@ -181,13 +182,11 @@ def _calls(ledger: Ledger, question: Question) -> pd.DataFrame:
     """Count the calls of both periods by what is known of their price."""
     return ledger.frame(
         f"""
-        with family_name as (select kind, name, min(family) as family from family group by kind, name)
         select started_at >= $after_start and started_at < $after_end as is_after, price_status,
             {question.cost} is not null as is_counted, count(*) as calls, sum({question.cost}) as cost,
             sum(priced_part) as priced_part
         from cost_event
-        left join family_name w on w.kind = 'workflow' and w.name = workflow_id
-        left join family_name f on f.kind = 'feature' and f.name = feature
+        {FAMILIES}
         where {question.only} and {question.slice} and {in_window(question)}
         group by all order by all
         """,
