@@ -187,7 +187,7 @@ def _decode_any(line: bytes, limits: Limits) -> Any:
         )
     except ValueError as error:
         raise _why_not_json(line, str(error)) from None
-    if b"\\u0000" in line:
+    if b"\\" in line and b"\\u0000" in line:
         raise Unreadable("nul", "text without NUL characters", mask_line(line))
     if _may_be_deep(line, limits.depth):
         raise Unreadable("too_deep", f"at most {limits.depth} levels", mask_line(line))
