@@ -55,6 +55,7 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
     with ledger.transaction():
         divisor, contract_divisor = _write_card(ledger, prices, cells)
         ledger.run(statements.event_rate())
+        ledger.run(statements.event_rate_name())
         ledger.run(statements.event_cost(divisor, contract_divisor if terms else None))
         ledger.run(statements.line_item(divisor))
 

@@ -50,6 +50,14 @@ def event_rate() -> str:
     """
 
 
+def event_rate_name() -> str:
+    """Return the view that says which provider and model of the book each event was priced as."""
+    return """
+        create or replace view event_rate_name as
+        select event_id, book_provider as provider, book_model as model from event_rate
+    """
+
+
 def event_cost(divisor: int, contract_divisor: int | None) -> str:
     """Return the statement that prices all events; a card's rates are pico-dollars times its divisor.
 

@@ -1,0 +1,140 @@
+"""What a contract charges or credits by the month: tiered discounts, commitments and free allowances."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from fractions import Fraction
+
+import pandas as pd
+import pyarrow as pa
+
+from attribution.errors import QuestionError
+from attribution.ledger import Ledger
+from attribution.pricing.contracts import Term, read_terms
+
+_PICO = 10**12
+_MONEY = pa.decimal128(38, 12)
+_WORDS = ("contract_id", "kind", "provider", "period", "explanation")
+_SCHEMA = pa.schema([*((name, pa.string()) for name in _WORDS), ("basis", _MONEY), ("charge", _MONEY)])
+
+
+def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
+    """Return what contracts add to or take off a month, as lines that belong to no single call.
+
+    A tiered discount credits the part of the month's contracted cost above its bound; tiers of one contract
+    follow each other, each up to the bound of the next. A commitment charges what the month fell short of it. An
+    allowance credits its free units at the average price that the month paid for the meter.
+
+    Parameters
+    ----------
+    ledger
+        A priced ledger with contracts.
+    period
+        A month, such as `2026-10` (UTC).
+
+    Returns
+    -------
+    pandas.DataFrame
+        `contract_id`, `kind`, `provider`, `period`, `basis` [USD; what the term looked at], `charge` [USD; negative
+        for a credit] and `explanation`, by contract, kind and bound.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> with at.open_ledger() as ledger:
+    ...     at.price_events(ledger)
+    ...     len(at.contract_charges(ledger, "2026-10"))
+    0
+    """
+    start, end = _month(period)
+    held = (t for t in read_terms(ledger) if t.valid_from < end and start < t.valid_to)
+    terms = sorted(held, key=lambda t: (t.contract_id, t.kind, t.over, t.valid_from, t.meter or "", t.model or ""))
+    rows = []
+    for term in terms:
+        if term.kind == "tiered_discount":
+            rows.append(_tiered(ledger, term, terms, start, end))
+        elif term.kind == "commitment":
+            rows.append(_commitment(ledger, term, start, end))
+        elif term.kind == "allowance":
+            rows.append(_allowance(ledger, term, start, end))
+    lines = [
+        {
+            "contract_id": term.contract_id,
+            "kind": term.kind,
+            "provider": term.provider,
+            "period": period,
+            "basis": _dollars(basis),
+            "charge": _dollars(charge),
+            "explanation": explanation,
+        }
+        for term, basis, charge, explanation in rows
+    ]
+    order = ["contract_id", "kind", "provider", "period", "basis", "charge", "explanation"]
+    frame: pd.DataFrame = pa.Table.from_pylist(lines, schema=_SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame[order]
+
+
+_Line = tuple[Term, Fraction, Fraction, str]
+
+
+def _tiered(ledger: Ledger, term: Term, terms: Sequence[Term], start: datetime, end: datetime) -> _Line:
+    spent = _spent(ledger, term, start, end)
+    bounds = [t.over for t in terms if t.kind == term.kind and t.contract_id == term.contract_id and t.over > term.over]
+    part = max(min([spent, *bounds]) - term.over, Fraction(0))
+    credit = part * ((term.factor or 1) - 1)
+    return term, spent, credit, f"{1 - (term.factor or 1)} off what is above {_dollars(term.over):f} USD"
+
+
+def _commitment(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _Line:
+    spent = _spent(ledger, term, start, end)
+    return term, spent, max(term.amount - spent, Fraction(0)), f"short of {_dollars(term.amount):f} USD"
+
+
+def _allowance(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _Line:
+    used, cost = ledger.rows(
+        """
+        select coalesce(sum(line_item.quantity), 0), coalesce(sum(line_item.list_cost), 0)
+        from line_item join event using (event_id) join event_rate_name using (event_id)
+        where line_item.meter = $meter and event_rate_name.provider = $provider
+            and ($model is null or event_rate_name.model = $model or event.model = $model)
+            and event.started_at >= $start and event.started_at < $end
+        """,
+        {"meter": term.meter, "provider": term.provider, "model": term.model, "start": start, "end": end},
+    )[0]
+    free = min(Fraction(used), term.quantity)
+    credit = -Fraction(cost) * free / Fraction(used) if used else Fraction(0)
+    return term, Fraction(cost), credit, f"{free} of {Fraction(used)} {term.meter} are free"
+
+
+def _spent(ledger: Ledger, term: Term, start: datetime, end: datetime) -> Fraction:
+    """Return what the calls under a term cost in the part of the month in which it holds."""
+    total = ledger.value(
+        """
+        select coalesce(sum(contracted_cost), 0)
+        from event join event_cost using (event_id) join event_rate_name as named using (event_id)
+        where named.provider = $provider and ($model is null or named.model = $model or event.model = $model)
+            and started_at >= $start and started_at < $end
+        """,
+        {
+            "provider": term.provider,
+            "model": term.model,
+            "start": max(start, term.valid_from),
+            "end": min(end, term.valid_to),
+        },
+    )
+    return Fraction(total)
+
+
+def _month(period: str) -> tuple[datetime, datetime]:
+    try:
+        start = datetime.strptime(period, "%Y-%m")
+    except ValueError as error:
+        raise QuestionError.bad_argument("period", period, "a month such as 2026-10") from error
+    return start, datetime(start.year + start.month // 12, start.month % 12 + 1, 1)
+
+
+def _dollars(amount: Fraction) -> Decimal:
+    """Round half to even at the pico-dollar, the ledger's least amount."""
+    return Decimal(round(amount * _PICO)).scaleb(-12)

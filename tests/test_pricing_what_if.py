@@ -1,0 +1,142 @@
+"""What if, what was claimed, and what contracts charge by the month."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+import attribution as at
+from attribution.errors import QuestionError, SchemaError
+from attribution.ledger import Ledger
+from attribution.pricing.book import PriceBook, Rate
+from tests.examples import call, ledger_of
+
+MILLION = 1_000_000
+OCTOBER = datetime(2026, 10, 5, 12)
+
+
+def book(**prices: str) -> PriceBook:
+    rates = [Rate("openai", "m", meter, Decimal(price), MILLION) for meter, price in prices.items()]
+    batch = [Rate("openai", "m", meter, Decimal(price) / 2, MILLION, "batch") for meter, price in prices.items()]
+    other = [Rate("openai", "small", meter, Decimal(price) / 10, MILLION) for meter, price in prices.items()]
+    return PriceBook([*rates, *batch, *other], [], {}, OCTOBER)
+
+
+def event(name: str, **columns: Any) -> dict[str, Any]:
+    plain = {"model": "m", "list_cost": None, "input_tokens": MILLION, "output_tokens": 0}
+    return call(name, **{**plain, **columns})
+
+
+def priced(*events: dict[str, Any], **tables: list[dict[str, Any]]) -> Ledger:
+    ledger = ledger_of(*events, **tables)
+    at.price_events(ledger, book(input="2", cache_read="1", output="4"))
+    return ledger
+
+
+def rows(frame: Any) -> list[tuple[Any, ...]]:
+    return list(frame.itertuples(index=False, name=None))
+
+
+def test_moving_calls_to_batch_shows_the_difference_by_team_and_changes_nothing() -> None:
+    ledger = priced(event("a"), event("b", owner_team="search"), event("c", model="unknown"))
+    before = ledger.rows("select * from event_cost order by event_id")
+
+    found = at.reprice(ledger, "owner_team", book=book(input="2", output="4"), tier="batch")
+
+    assert rows(found) == [
+        ("search", 1, Decimal(2), Decimal(1), Decimal(-1), 0),
+        ("support", 2, Decimal(2), Decimal(1), Decimal(-1), 1),
+    ]
+    assert ledger.rows("select * from event_cost order by event_id") == before
+
+
+@pytest.mark.parametrize(
+    ("change", "after"),
+    [
+        ({"model": "small"}, Decimal("0.2")),
+        ({"cached_share": Decimal("0.75")}, Decimal("1.25")),
+        ({"contracts": []}, Decimal(2)),
+        ({}, Decimal(2)),
+    ],
+)
+def test_other_models_caches_and_terms(change: dict[str, Any], after: Decimal) -> None:
+    ledger = priced(event("a"))
+
+    found = at.reprice(ledger, "model", book=book(input="2", cache_read="1", output="4"), **change)
+
+    assert found["after"].item() == after
+    assert found["model"].item() == "m"
+
+
+def test_two_dates_of_one_book() -> None:
+    halved = [
+        Rate("openai", "m", "input", Decimal(4), MILLION, valid_to=OCTOBER),
+        Rate("openai", "m", "input", Decimal(2), MILLION, valid_from=OCTOBER),
+        Rate("openai", "m", "output", Decimal(1), MILLION),
+    ]
+    ledger = priced(event("a"))
+
+    found = at.reprice(ledger, "model", book=PriceBook(halved, [], {}, OCTOBER), on=datetime(2026, 1, 1))
+
+    assert found["difference"].item() == Decimal(2)
+
+
+def test_questions_without_meaning_are_refused() -> None:
+    ledger = priced(event("a"))
+
+    with pytest.raises(SchemaError):
+        at.reprice(ledger, "team")
+    with pytest.raises(QuestionError, match="cached_share"):
+        at.reprice(ledger, cached_share=Decimal(2))
+
+
+def test_claims_are_compared_with_the_list_and_zero_is_told_apart() -> None:
+    claims = {"a": "2", "b": "0", "c": "2.5", "d": "1", "e": "2.0000000001"}
+    events = [event(name, source_cost=claim) for name, claim in claims.items()]
+    ledger = priced(*events, event("u", model="unknown", source_cost="9"), event("n"))
+
+    found = at.audit_claims(ledger)
+
+    known, unknown = rows(found)
+    assert known[:4] == ("not recorded", "openai", "m", "standard")
+    assert known[4:10] == (5, 2, 1, 1, 1, 0)
+    assert known[12] == Decimal("-2.4999999999")
+    assert unknown[2] == "unknown"
+    assert unknown[9:] == (1, Decimal(0), Decimal(0), Decimal(0))
+
+
+def contract(name: str, kind: str, **columns: Any) -> dict[str, Any]:
+    keys = ("numerator", "denominator", "over", "amount", "quantity", "meter", "model", "place")
+    return {**dict.fromkeys(keys), "contract_id": name, "kind": kind, "provider": "openai", **columns}
+
+
+def test_tiers_of_a_discount_follow_each_other() -> None:
+    tiers = [
+        contract("t", "tiered_discount", numerator=9, denominator=10, over=Decimal(1)),
+        contract("t", "tiered_discount", numerator=8, denominator=10, over=Decimal(3)),
+    ]
+    ledger = priced(event("a"), event("b"), event("c"), contract=tiers)
+
+    found = at.contract_charges(ledger, "2026-10")
+
+    # 6 USD: the two dollars from 1 to 3 are a tenth off, the three above 3 a fifth.
+    assert list(found["charge"]) == [Decimal("-0.2"), Decimal("-0.6")]
+
+
+def test_a_commitment_charges_what_the_month_fell_short() -> None:
+    ledger = priced(event("a"), contract=[contract("c", "commitment", amount=Decimal(5))])
+
+    assert list(at.contract_charges(ledger, "2026-10")["charge"]) == [Decimal(3)]
+    assert list(at.contract_charges(ledger, "2026-11")["charge"]) == [Decimal(5)]
+
+
+def test_an_allowance_credits_its_free_units_and_no_more_than_were_used() -> None:
+    free = contract("f", "allowance", meter="input", quantity=Decimal(250_000))
+    ledger = priced(event("a"), contract=[free])
+    plenty = priced(event("a"), contract=[{**free, "quantity": Decimal(9_000_000)}])
+
+    assert list(at.contract_charges(ledger, "2026-10")["charge"]) == [Decimal("-0.5")]
+    assert list(at.contract_charges(plenty, "2026-10")["charge"]) == [Decimal(-2)]
