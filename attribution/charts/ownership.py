@@ -191,7 +191,7 @@ def hop_costs(hops: pd.DataFrame, top: int = 8) -> alt.LayerChart:
         ],
     )
     text = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(x="sum(cost):Q", text="label:N")
-    return finish((bar + text).properties(width=380, height=alt.Step(27)), "Where ownership breaks")
+    return finish((bar + text).properties(width=380, height=alt.Step(27)), "Spend below each hop that loses ownership")
 
 
 def _merged(rows: list[dict[str, Any]], top: int) -> list[dict[str, Any]]:

@@ -52,27 +52,28 @@ def run_audit(
         require_calls(ledger)
         with waiting("Auditing"):
             answer = audit(ledger, traces, seed=seed, trace=trace)
-        if as_json:
-            screen.print_json({"command": "audit", **answer.to_dict(), "files": _files(loaded)})
-        else:
-            print_loaded(loaded)
-            print_audit(answer)
-        if html or out or (html is None and not as_json):
-            write_page(ledger, answer, loaded, paths, config, out or DEFAULT_PAGE, quiet=as_json)
+        page = out or DEFAULT_PAGE
+        is_written = bool(html or out or (html is None and not as_json))
+        if is_written:
+            write_page(ledger, answer, loaded, paths, config, page)
+    if as_json:
+        screen.print_json({"command": "audit", **answer.to_dict(), "files": _files(loaded)})
+    else:
+        print_loaded(loaded)
+        print_audit(answer)
+    if is_written:
+        typer.echo(f"\nReport: {page}", err=as_json)
     if fail and not answer.is_ready:
         raise typer.Exit(1)
 
 
-def write_page(
-    ledger: Ledger, answer: Audit, loaded: Loaded, paths: list[str], config: str | None, out: str, quiet: bool = False
-) -> None:
-    """Write the report and say where."""
+def write_page(ledger: Ledger, answer: Audit, loaded: Loaded, paths: list[str], config: str | None, out: str) -> None:
+    """Write the report."""
     from attribution import reports
 
     with waiting("Drawing the report"):
         page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config)
     reports.write(page, out)
-    typer.echo(f"\nReport: {out}", err=quiet)
 
 
 def print_loaded(loaded: Loaded) -> None:
@@ -91,11 +92,19 @@ def print_audit(answer: Audit) -> None:
     screen.say()
     screen.say(answer.headline, style="bold")
     screen.say(f"{answer.score}. {ready}", style="bold")
+    _print_worst(answer)
     _print_verdicts(answer)
     _print_ladder(answer)
     _print_hops(answer)
     _print_target(answer)
     _print_patterns(answer)
+
+
+def _print_worst(answer: Audit) -> None:
+    from attribution.cli import screen
+
+    for row in showing.rows(answer.hops.head(1)):
+        screen.say(f"Dearest broken hop: {showing.hop(row)}, {showing.dollars(row['list_cost'])}. {row['remedy']}")
 
 
 def _print_verdicts(answer: Audit) -> None:

@@ -24,3 +24,4 @@ def write_report(
         with waiting("Auditing"):
             answer = audit(ledger, traces, seed=seed, trace=trace)
         write_page(ledger, answer, loaded, paths, config, out or DEFAULT_PAGE)
+    typer.echo(f"Report: {out or DEFAULT_PAGE}")

@@ -37,7 +37,9 @@ def say(text: str = "", style: str | None = None, indent: int = 0) -> None:
     from rich.text import Text
 
     lines = "\n".join(showing.visible(line) for line in text.split("\n"))
-    console().print(Padding(Text(lines, style=style or ""), (0, 0, 0, indent)) if indent else Text(lines, style or ""))
+    console().print(
+        Padding(Text(lines, style=style or ""), (0, 0, 0, indent), expand=False) if indent else Text(lines, style or "")
+    )
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], styles: Sequence[str | None] = ()) -> None:
