@@ -12,10 +12,9 @@ from typing import Any
 
 from attribution.reading import Unreadable
 from attribution.sources import Intake
-from attribution.sources._otlp_spans import Context
+from attribution.sources._otlp_spans import Context, Rows
 
 Found = dict[str, Any]
-Rows = tuple[Found, Found | None]
 #: What a log record of Logfire knows and the request's span does not.
 _USAGE = (
     "input_tokens",

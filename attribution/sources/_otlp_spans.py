@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
-from attribution.normalization import COUNT_LIMIT, TEXT_LIMIT, count
+from attribution.normalization import TEXT_LIMIT
 from attribution.reading import Unreadable, mask
+from attribution.sources._otlp_attributes import gather
 from attribution.sources._otlp_calls import describe_call, operation_of
-from attribution.sources._otlp_names import ANY, COUNT, OWNERS, SPAN, TEXT, Names, look_up
 from attribution.sources._otlp_owners import read_owners, read_plain_owners
 from attribution.sources._otlp_usage import read_usage
-from attribution.sources._otlp_values import hex_id, pairs, unwrap, whole
+from attribution.sources._otlp_values import an_object, hex_id, listed, microseconds, pairs, span_ids, unwrap
 
 Found = dict[str, Any]
-_RANK = itemgetter(0)
 KINDS = {
     1: "internal",
     2: "server",
@@ -29,7 +26,17 @@ KINDS = {
     "PRODUCER": "producer",
     "CONSUMER": "consumer",
 }
-_DIFFER = set(OWNERS)
+
+
+_CAMEL = {
+    "trace_id": "traceId",
+    "span_id": "spanId",
+    "parent_span_id": "parentSpanId",
+    "start_time_unix_nano": "startTimeUnixNano",
+    "end_time_unix_nano": "endTimeUnixNano",
+}
+_ERROR = ("STATUS_CODE_ERROR", "ERROR", "2")
+Rows = tuple[Found, Found | None]
 
 
 @dataclass(slots=True)
@@ -42,109 +49,6 @@ class Context:
     version: str = ""
     owners: Found = field(default_factory=dict)
     flags: tuple[str, ...] = ()
-
-
-def gather(attributes: Any, names: Names = SPAN) -> Found:
-    """Collect what we know among OTLP attributes: slot → plain value, the best spelling first.
-
-    This is the hot loop of loading: a dialect costs a row in a table, not a branch.
-    """
-    found: Found = {}
-    later: list[tuple[int, str, Any, str]] = []
-    try:
-        for attribute in attributes:
-            key = attribute["key"]
-            try:
-                known = names[key]
-            except KeyError:
-                known = look_up(key, names)
-            if known is None or not (value := attribute.get("value")):
-                continue
-            slot, rank, check = known
-            raw = value.get("stringValue")
-            if raw is None:
-                raw = value.get("intValue")
-                if raw is None:
-                    raw = unwrap(value, key)
-                    if raw is None:
-                        continue
-                elif type(raw) is not int:
-                    raw = int(raw) if raw.isdecimal() and raw.isascii() and len(raw) < 20 else whole(raw, key)
-            if check == COUNT:
-                if type(raw) is not int or not 0 <= raw <= COUNT_LIMIT:
-                    raw = checked(raw, check, key)
-            elif check == TEXT and (type(raw) is not str or not 0 < len(raw) <= TEXT_LIMIT):
-                raw = checked(raw, check, key)
-            if rank:
-                later.append((rank, slot, raw, key))
-            elif slot in found and found[slot] != raw:
-                raise Unreadable("duplicate_key", "each key once", key, key)
-            else:
-                found[slot] = raw
-    except (AttributeError, KeyError, TypeError):
-        for key, value in pairs(attributes, "attributes"):
-            unwrap(value, key)
-        raise
-    if later:
-        settle(found, later)
-    return found
-
-
-def gather_plain(attributes: Any, names: Names = SPAN) -> Found:
-    """Collect the same from a flat object of plain values, as SDK consoles and APIs print them."""
-    if type(attributes) is not dict:
-        raise Unreadable("not_an_object", "attributes by key", mask(attributes), "attributes")
-    found: Found = {}
-    later: list[tuple[int, str, Any, str]] = []
-    for key, raw in attributes.items():
-        known = names[key] if key in names else look_up(key, names)
-        if known is None or raw is None:
-            continue
-        slot, rank, check = known
-        if check != ANY:
-            raw = checked(raw, check, key)
-        if rank:
-            later.append((rank, slot, raw, key))
-        else:
-            found[slot] = raw
-    if later:
-        settle(found, later)
-    return found
-
-
-def checked(raw: Any, check: int, key: str) -> Any:
-    """Return a text or a count as it must be; empty text says nothing."""
-    if check == COUNT:
-        if raw == "":
-            return None
-        # A double that holds a whole number holds it exactly.
-        if isinstance(raw, Decimal) and abs(raw) <= COUNT_LIMIT and raw == raw.to_integral_value():
-            raw = int(raw)
-        return count(raw, key)
-    if type(raw) is not str:
-        raise Unreadable("not_text", "text", mask(raw), key)
-    if len(raw) > TEXT_LIMIT:
-        raise Unreadable("above_limit", f"at most {TEXT_LIMIT} characters", mask(raw), key)
-    return raw or None
-
-
-def settle(found: Found, later: list[tuple[int, str, Any, str]]) -> None:
-    """Fill the slots that the best spelling left empty; spellings that differ, and near misses, are noted."""
-    found["odd"] = True
-    later.sort(key=_RANK)
-    for _, slot, raw, key in later:
-        if slot == "near_key":
-            found.setdefault("near_keys", []).append(key)
-            continue
-        kept = found.get(slot)
-        if kept is None:
-            found[slot] = raw
-        elif raw is None or kept == raw:
-            continue
-        elif slot in _DIFFER:
-            found.setdefault("two_values", []).append(slot)
-        elif slot.endswith("_tokens"):
-            found.setdefault("differing", []).append(f"{slot} {kept} <> {raw} ({key})")
 
 
 def context_of(resource: Found, scope: Found, name: Any, version: Any, hash_key: bytes | None) -> Context:
@@ -268,3 +172,44 @@ def links_of(links: Any) -> list[dict[str, str]] | None:
         if trace and span:
             pointed.append({"trace_id": trace, "span_id": span})
     return pointed or None
+
+
+def rows_of(span: Any, context: Context, hash_key: bytes | None) -> Rows:
+    """Return the rows of one OTLP span, in camel or snake case."""
+    if type(span) is not dict:
+        raise Unreadable("not_an_object", "a span", mask(span))
+    if "traceId" not in span:
+        span = {_CAMEL.get(key, key): value for key, value in span.items()}
+    trace_id, span_id = span_ids(span.get("traceId"), span.get("spanId"))
+    parent = hex_id(span.get("parentSpanId"), 16, "parentSpanId")
+    flags = span.get("flags") or 0
+    code = an_object(span.get("status") or {}, "status").get("code")
+    row: dict[str, Any] = {
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "parent_span_id": parent,
+        "name": name_of(span.get("name")),
+        "kind": kind_of(span.get("kind")),
+        "service": context.service,
+        "instance": context.instance,
+        "scope": context.scope or None,
+        "started_at": microseconds(span.get("startTimeUnixNano"), "startTimeUnixNano"),
+        "ended_at": microseconds(span.get("endTimeUnixNano"), "endTimeUnixNano"),
+        "status": "error" if code == 2 or code in _ERROR else "ok",
+    }
+    if type(flags) is int and flags & 0x100 and parent:
+        row["parent_is_remote"] = flags & 0x200 != 0
+    if links := span.get("links"):
+        row["links"] = links_of(links)
+    exception = _exception(span.get("events")) if row["status"] == "error" else None
+    return row, complete(row, gather(span.get("attributes") or ()), context, hash_key, exception)
+
+
+def _exception(events: Any) -> str | None:
+    """Return the type of the last exception event."""
+    for event in reversed(listed(events, "events")):
+        if an_object(event, "events").get("name") == "exception":
+            kind = dict(pairs(event.get("attributes"), "events")).get("exception.type")
+            named = unwrap(kind, "exception.type") if kind else None
+            return named if type(named) is str else None
+    return None

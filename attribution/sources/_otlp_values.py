@@ -216,3 +216,19 @@ def listing(value: Any) -> list[Any]:
     if type(value) is str:
         value = _decoded(value)
     return value if type(value) is list else []
+
+
+def listed(value: Any, field: str) -> list[Any]:
+    """Return a list; nothing is an empty one, and anything else is refused."""
+    if value is None:
+        return []
+    if type(value) is not list:
+        raise Unreadable("not_a_list", f"a list of {field}", mask(value), field)
+    return value
+
+
+def an_object(value: Any, field: str) -> dict[str, Any]:
+    """Return an object; anything else is refused."""
+    if type(value) is not dict:
+        raise Unreadable("not_an_object", f"an object in {field}", mask(value), field)
+    return value

@@ -7,9 +7,10 @@ from typing import Any
 from attribution.normalization import instant
 from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake
-from attribution.sources._otlp_intake import Place, Rows, release, take
+from attribution.sources._otlp_attributes import gather_plain
+from attribution.sources._otlp_intake import Place, release, take
 from attribution.sources._otlp_names import RESOURCE
-from attribution.sources._otlp_spans import Context, complete, context_of, gather_plain, kind_of, links_of, name_of
+from attribution.sources._otlp_spans import Context, Rows, complete, context_of, kind_of, links_of, name_of
 from attribution.sources._otlp_values import hex_id, microseconds, span_ids
 
 NAME = "otel_console"
