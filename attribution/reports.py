@@ -103,6 +103,12 @@ def render_coverage(rows: pd.DataFrame, by: Sequence[str], *, paths: Sequence[st
     return page
 
 
+def render_answer(answer: str, title: str) -> str:
+    """Return an HTML page around an answer's own escaped HTML."""
+    page: str = _template("answer.html.j2").render(answer=Markup(answer), title=title, version=_version())
+    return page
+
+
 def write(page: str, path: str | os.PathLike[str]) -> None:
     """Write a page whole or not at all."""
     target = Path(path)

@@ -90,6 +90,11 @@ class Explanation:
                 raise SchemaError.no_column(name, "leaves", known)
         return drilling.drill_down(self.leaves, list(by), list(DRIVERS))
 
+    @property
+    def footnote(self) -> str:
+        """What the answer rests on: cost, leaf, method, interaction, and what was left out."""
+        return wording.footnote(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the answer without its leaves, ready for JSON; money as text, so that it stays exact."""
         single = ("before", "after", "method", "cost", "headline", "interaction")
