@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from attribution import schema
 from attribution.ledger import Ledger, column_list
-from attribution.ownership import carried, recovered
+from attribution.ownership import carried, crossings, pointers, recovered
 
 #: The fields whose owner is looked for, with their evidence column; a user handle keeps none of its own.
 FIELDS = {
@@ -44,8 +44,8 @@ def resolve_owners(ledger: Ledger) -> None:
         recovered.by_exclusive_key(ledger)
         for field in FIELDS:
             recovered.from_spans_above(ledger, field)
-            recovered.from_links(ledger, field)
-        recovered.mark_crossings(ledger)
+            pointers.from_links(ledger, field)
+        crossings.mark_crossings(ledger)
         for field in FIELDS:
             recovered.from_the_request(ledger, field)
         recovered.by_rules(ledger)
@@ -68,13 +68,16 @@ def _write(ledger: Ledger) -> None:
         with best as (select event_id, {best} from found group by event_id),
         resolved as (
             select carried.event_id, {picked}, carried.claimed_team,
-                coalesce(crossing.reason, carried.reason, case
+                coalesce(crossing.reason, carried.reason, disputed.reason, case
                     when told.request_id is not null then 'lost_at_hop'
                     when carried.claimed_team is not null then 'claimed_only'
                     else 'never_owned' end) as reason_if_none
             from carried
             left join best using (event_id)
-            left join crossing using (event_id)
+            left join (select event_id, min(reason) as reason from crossing group by event_id) as crossing
+                using (event_id)
+            left join (select event_id, min(reason) as reason from disputed group by event_id) as disputed
+                using (event_id)
             left join told on told.request_id = carried.request_id
         )
         select {column_list(names)} from (

@@ -19,6 +19,7 @@ def prepare(ledger: Ledger) -> None:
         "(event_id uuid, field varchar, value varchar, evidence varchar, rung integer, came_from varchar)"
     )
     ledger.run("create or replace temp table crossing (event_id uuid, reason varchar)")
+    ledger.run("create or replace temp table disputed (event_id uuid, reason varchar)")
     ledger.run(
         """
         create or replace temp table call_span as
@@ -31,16 +32,28 @@ def prepare(ledger: Ledger) -> None:
         """
         create or replace temp table told as
         with owned_trace as (select distinct trace_id from span where owner_team is not null)
-        select distinct event.request_id
-        from event
-        join owned_trace on owned_trace.trace_id = event.trace_id or owned_trace.trace_id = event.request_id
+        select request_id from event semi join owned_trace on owned_trace.trace_id = event.trace_id
+        union
+        select request_id from event semi join owned_trace on owned_trace.trace_id = event.request_id
         """
     )
 
 
 def clear(ledger: Ledger) -> None:
     """Drop the temporary tables."""
-    for name in ("carried", "found", "crossing", "call_span", "told", "needy", "bearer", "above", "pointer"):
+    for name in (
+        "carried",
+        "found",
+        "crossing",
+        "call_span",
+        "told",
+        "needy",
+        "bearer",
+        "above",
+        "pointer",
+        "signpost",
+        "disputed",
+    ):
         ledger.run(f"drop table if exists {name}")
 
 
@@ -52,15 +65,33 @@ def by_exclusive_key(ledger: Ledger) -> None:
 def _by_key(ledger: Ledger, evidence: str, is_exclusive: bool) -> None:
     ledger.run(
         f"""
-        insert into found
-        select carried.event_id, 'owner_team', key.owner_team, $evidence, $rung, 'key:' || key.key_id
+        create or replace temp table needy as
+        select carried.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
         from carried join key
             on key.key_id in (carried.api_key_id, carried.project_id)
             and (key.provider is null or key.provider = carried.provider)
             and key.is_exclusive = $is_exclusive and {_VALID.format("key")}
-        where carried.owner_team is null
+        where carried.owner_team is null and carried.owner_team_values = 0
         """,
-        {"evidence": evidence, "rung": RUNGS[evidence], "is_exclusive": is_exclusive},
+        {"is_exclusive": is_exclusive},
+    )
+    _find_agreed(ledger, evidence, "conflicting_keys")
+
+
+def _find_agreed(ledger: Ledger, evidence: str, reason: str) -> None:
+    """Take what all entries that fit a call agree on; entries that say different things give nothing."""
+    ledger.run(
+        """
+        insert into found
+        select event_id, field, min(value), $evidence, $rung, min(came_from)
+        from needy group by event_id, field having count(distinct value) = 1
+        """,
+        {"evidence": evidence, "rung": RUNGS[evidence]},
+    )
+    ledger.run(
+        "insert into disputed select event_id, $reason from needy where field = 'owner_team' "
+        "group by event_id having count(distinct value) > 1",
+        {"reason": reason},
     )
 
 
@@ -96,184 +127,29 @@ def from_spans_above(ledger: Ledger, field: str) -> None:
     )
 
 
-def from_links(ledger: Ledger, field: str) -> None:
-    """Recover a field through exact pointers on the call's path: span links, message ids, job keys.
-
-    A consumer that serves several owners at once (a batch) is shared; the first pointer is never taken for all.
-    """
-    _find_pointers(ledger, field)
-    if not ledger.value("select count(*) from pointer"):
-        return
-    ledger.run(
-        f"create or replace temp table bearer as select distinct trace_id, span_id from span where {field} is not null"
-    )
-    find_nearest_above(ledger, "pointer", "bearer", "above")
-    ledger.run(
-        f"""
-        create or replace temp table needy as
-        select pointer.event_id, coalesce(own.{field}, higher.{field}) as value,
-            pointer.trace_id || '/' || coalesce(above.above_span_id, pointer.span_id) as came_from
-        from pointer
-        left join span as own on own.trace_id = pointer.trace_id and own.span_id = pointer.span_id
-        left join above on above.trace_id = pointer.trace_id and above.span_id = pointer.span_id
-        left join span as higher on higher.trace_id = above.trace_id and higher.span_id = above.above_span_id
-        """
-    )
-    ledger.run(
-        """
-        insert into found
-        select event_id, $field, min(value), 'linked', $rung, 'span:' || min(came_from)
-        from needy where value is not null group by event_id
-        having count(distinct value) = 1
-        """,
-        {"field": field, "rung": RUNGS["linked"]},
-    )
-    if field == "owner_team":
-        ledger.run(
-            "insert into crossing select event_id, 'shared_batch' from needy where value is not null "
-            "group by event_id having count(distinct value) > 1"
-        )
-
-
-def _find_pointers(ledger: Ledger, field: str) -> None:
-    """Collect where the path of each needy call points to: `pointer(event_id, trace_id, span_id)`."""
-    ledger.run(
-        f"""
-        create or replace temp table needy as
-        select call_span.* from call_span join carried using (event_id)
-        where carried.{field} is null and carried.{field}_values = 0
-            and not exists (from found where found.event_id = carried.event_id and found.field = '{field}'
-                and found.evidence = 'inherited')
-        """
-    )
-    ledger.run(_SIGNPOSTS)
-    ledger.run("create or replace temp table pointer (event_id uuid, trace_id varchar, span_id varchar)")
-    if not ledger.value("select count(*) from needy") or not ledger.value("select count(*) from signpost"):
-        return
-    find_nearest_above(ledger, "needy", "signpost", "above")
-    ledger.run(
-        """
-        create or replace temp table pointer as
-        with on_path as (
-            select event_id, trace_id, span_id from needy semi join signpost using (trace_id, span_id)
-            union
-            select needy.event_id, above.trace_id, above.above_span_id
-            from needy join above using (trace_id, span_id)
-        )
-        select distinct on_path.event_id, signpost.to_trace as trace_id, signpost.to_span as span_id
-        from on_path join signpost using (trace_id, span_id)
-        """
-    )
-
-
-#: Spans that point to other traces: by link, by the message they handle, or by the job they run.
-_SIGNPOSTS = """
-    create or replace temp table signpost as
-    select span.trace_id, span.span_id, pointer.link.trace_id as to_trace, pointer.link.span_id as to_span
-    from span, unnest(span.links) as pointer(link)
-    where pointer.link.trace_id <> span.trace_id
-    union
-    select consumer.trace_id, consumer.span_id, producer.trace_id, producer.span_id
-    from span as consumer
-    join span as producer using (message_id)
-    where consumer.message_id is not null and producer.trace_id <> consumer.trace_id
-        and consumer.kind in ('consumer', 'server', 'internal') and producer.kind in ('producer', 'client')
-        and consumer.messaging_system is not distinct from producer.messaging_system
-    union
-    select worker.trace_id, worker.span_id, starter.trace_id, starter.span_id
-    from span as worker join span as starter using (job_key)
-    where worker.job_key is not null and starter.trace_id <> worker.trace_id
-        and starter.kind in ('producer', 'client', 'internal') and starter.owner_team is not null
-"""
-
-
-def mark_crossings(ledger: Ledger) -> None:
-    """Mark calls on whose path two teams own: the configuration says who pays, else it stays open and visible."""
-    policy = dict(ledger.rows("select name, value from setting where name = 'cross_team'")).get("cross_team")
-    if policy == "callee":
-        return
-    ledger.run(
-        """
-        create or replace temp table bearer as
-        with mixed as (select trace_id from span group by trace_id having count(distinct owner_team) > 1)
-        select trace_id, span_id, min(owner_team) as owner_team
-        from span semi join mixed using (trace_id) where owner_team is not null group by all
-        """
-    )
-    if not ledger.value("select count(*) from bearer"):
-        return
-    ledger.run("create or replace temp table needy as select call_span.* from call_span semi join bearer using (trace_id)")
-    ledger.run(
-        "create or replace temp table start_span as "
-        "select trace_id, span_id from needy union select trace_id, span_id from bearer"
-    )
-    find_nearest_above(ledger, "start_span", "bearer", "above")
-    ledger.run(_CALLERS)
-    ledger.run("drop table start_span")
-    if policy == "caller":
-        _pay_by_caller(ledger)
-    else:
-        ledger.run(
-            "insert into crossing select event_id, 'crosses_teams' from caller "
-            "where event_id not in (select event_id from crossing)"
-        )
-    ledger.run("drop table caller")
-
-
-#: Every call on whose way up the team changes, with the team at the top.
-_CALLERS = """
-    create or replace temp table caller as
-    with recursive up as (
-        select distinct above.trace_id, above.span_id, above.above_span_id, 1 as depth
-        from above semi join needy using (trace_id, span_id)
-        union
-        select up.trace_id, up.span_id, above.above_span_id, depth + 1
-        from up join above on above.trace_id = up.trace_id and above.span_id = up.above_span_id
-        where depth < 200 and above.above_span_id <> up.span_id
-    ),
-    on_path as (
-        select needy.event_id, bearer.owner_team, up.depth, bearer.trace_id || '/' || bearer.span_id as place
-        from needy join up using (trace_id, span_id)
-        join bearer on bearer.trace_id = up.trace_id and bearer.span_id = up.above_span_id
-        union all
-        select carried.event_id, carried.owner_team, 0, null from carried semi join needy using (event_id)
-        where carried.owner_team is not null
-    )
-    select event_id, arg_max(owner_team, depth) as owner_team, arg_max(place, depth) as place
-    from on_path group by event_id having count(distinct owner_team) > 1
-"""
-
-
-def _pay_by_caller(ledger: Ledger) -> None:
-    ledger.run(
-        "insert into found select event_id, 'owner_team', owner_team, 'inherited', $rung - 1, 'span:' || place from caller",
-        {"rung": RUNGS["inherited"]},
-    )
-    ledger.run(
-        "update carried set owner_team = null from caller "
-        "where caller.event_id = carried.event_id and caller.owner_team <> carried.owner_team"
-    )
-
-
 def from_the_request(ledger: Ledger, field: str) -> None:
     """Give a call what all other owned calls of its request agree on."""
     ledger.run(
         f"""
         insert into found
-        with owned as (
-            select carried.request_id, carried.event_id, coalesce(carried.{field}, found.value) as value
-            from carried
-            left join found on found.event_id = carried.event_id and found.field = $field and found.rung < $rung
+        with best as (
+            select event_id, arg_min(value, (rung, value)) as value from found
+            where field = $field and rung < $rung group by event_id
+        ),
+        owned as (
+            select carried.request_id, carried.event_id, coalesce(carried.{field}, best.value) as value,
+                carried.{field}_values > 1 as is_disputed
+            from carried left join best using (event_id)
             where carried.trace_id is not null
         ),
         agreed as (
             select request_id, min(value) as value, cast(min(event_id) as varchar) as witness
-            from owned where value is not null
+            from owned where value is not null and not is_disputed
             group by request_id having count(distinct value) = 1
         )
         select owned.event_id, $field, agreed.value, 'trace', $rung, 'event:' || agreed.witness
         from owned join agreed using (request_id)
-        where owned.value is null
+        where owned.value is null and not owned.is_disputed
         """,
         {"field": field, "rung": RUNGS["trace"]},
     )
@@ -282,31 +158,51 @@ def from_the_request(ledger: Ledger, field: str) -> None:
 def by_rules(ledger: Ledger) -> None:
     """Apply the dated maps that people wrote: keys of a team that are not exclusive, and ownership rules."""
     _by_key(ledger, "rule", is_exclusive=False)
+    if not ledger.value("select count(*) from ownership_rule"):
+        return
+    ledger.run(_SEEN)
     for field in ("owner_team", "workflow_id", "feature"):
         ledger.run(
             f"""
-            insert into found
-            with looked_at as (
-                select event_id, started_at, unnest([
-                    struct_pack(name := 'api_key_id', value := api_key_id),
-                    struct_pack(name := 'project_id', value := project_id),
-                    struct_pack(name := 'service', value := service),
-                    struct_pack(name := 'endpoint', value := endpoint),
-                    struct_pack(name := 'provider', value := provider),
-                    struct_pack(name := 'model', value := model),
-                    struct_pack(name := 'claimed_team', value := carried.claimed_team),
-                    struct_pack(name := 'workflow_id', value := carried.workflow_id),
-                    struct_pack(name := 'feature', value := carried.feature)
-                ]) as seen
-                from event join carried using (event_id, started_at, api_key_id, project_id, provider)
-                where carried.{field} is null
-            )
-            select carried.event_id, $field, rule.{field}, 'rule', $rung, 'rule:' || rule.rule_id
-            from looked_at as carried join ownership_rule as rule
-                on rule.field = carried.seen.name and rule.{field} is not null and {_VALID.format("rule")}
-                and case rule.match when 'equals' then carried.seen.value = rule.pattern
-                                    when 'prefix' then starts_with(carried.seen.value, rule.pattern)
-                                    when 'glob' then carried.seen.value glob rule.pattern else false end
+            create or replace temp table needy as
+            select carried.event_id, $field as field, rule.{field} as value, 'rule:' || rule.rule_id as came_from
+            from seen join carried using (event_id)
+            join ownership_rule as rule
+                on rule.field = seen.name and rule.{field} is not null and {_VALID.format("rule")}
+                and case rule.match when 'equals' then seen.value = rule.pattern
+                                    when 'prefix' then starts_with(seen.value, rule.pattern)
+                                    when 'glob' then seen.value glob rule.pattern else false end
+            where carried.{field} is null and carried.{field}_values = 0
             """,
-            {"field": field, "rung": RUNGS["rule"]},
+            {"field": field},
         )
+        _find_agreed(ledger, "rule", "conflicting_rules")
+    ledger.run("drop table seen")
+
+
+#: What a rule may look at, one row per event and column; workflow and feature also where they were recovered.
+_SEEN = """
+    create or replace temp table seen as
+    with recovered as (
+        select event_id, arg_min(value, (rung, value)) filter (where field = 'workflow_id') as workflow_id,
+            arg_min(value, (rung, value)) filter (where field = 'feature') as feature
+        from found group by event_id
+    ),
+    listed as (
+        select event.event_id, unnest([
+            struct_pack(name := 'api_key_id', value := event.api_key_id),
+            struct_pack(name := 'project_id', value := event.project_id),
+            struct_pack(name := 'service', value := event.service),
+            struct_pack(name := 'endpoint', value := event.endpoint),
+            struct_pack(name := 'provider', value := event.provider),
+            struct_pack(name := 'model', value := event.model),
+            struct_pack(name := 'region', value := event.region),
+            struct_pack(name := 'claimed_team', value := carried.claimed_team),
+            struct_pack(name := 'workflow_id', value := coalesce(carried.workflow_id, recovered.workflow_id)),
+            struct_pack(name := 'feature', value := coalesce(carried.feature, recovered.feature))
+        ]) as pair
+        from event join carried using (event_id) left join recovered using (event_id)
+        where carried.owner_team is null or carried.workflow_id is null or carried.feature is null
+    )
+    select event_id, pair.name as name, pair.value as value from listed where pair.value is not null
+"""
