@@ -45,6 +45,8 @@ _ROOMS = {
     "measure_coverage": "coverages",
     "broken_hops": "hops",
     "fan_out": "fanouts",
+    "sample_path": "assets",
+    "show": "showing",
     "field_coverage": "fanouts",
     "dearest_requests": "fanouts",
     "Audit": "audits",

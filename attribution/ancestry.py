@@ -46,8 +46,8 @@ _FIRST = """
         nullif(one_span.parent_span_id, one_span.span_id) as above_span_id, one_span.span_id as below_span_id,
         target.span_id is not null as is_found
     from one_span
-    left join target on target.trace_id = one_span.trace_id and target.span_id = one_span.parent_span_id
-        and one_span.parent_span_id <> one_span.span_id
+    left join target on target.trace_id = one_span.trace_id
+        and target.span_id = nullif(one_span.parent_span_id, one_span.span_id)
 """
 
 _JUMP = """
@@ -58,7 +58,8 @@ _JUMP = """
         case when jump.is_found then true else coalesce(higher.is_found, false) end as is_found
     from jump
     left join jump as higher
-        on not jump.is_found and higher.trace_id = jump.trace_id and higher.span_id = jump.above_span_id
+        on higher.trace_id = jump.trace_id
+        and higher.span_id = case when not jump.is_found then jump.above_span_id end
 """
 
 _RESULT = """

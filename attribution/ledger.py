@@ -230,6 +230,15 @@ def _create(ledger: Ledger) -> None:
         for step in schema.STEP_TABLES:
             ledger.run(schema.table("cost_event").of_step(step).ddl())
         ledger.run(_cost_event_view())
+        ledger.run(_EVENT_RECORD_VIEW)
+
+
+#: Every record beside the event it describes; rank 1 speaks for the call.
+_EVENT_RECORD_VIEW = """
+    create or replace view event_record as
+    select event_observation.event_id, event_observation.rank, event_observation.joined_by, observation.*
+    from event_observation join observation using (observation_id)
+"""
 
 
 def _cost_event_view() -> str:

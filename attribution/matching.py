@@ -44,11 +44,11 @@ def match(ledger: Ledger) -> None:
         _adopt_by_weak_keys(ledger)
         _join_spans_above(ledger)
         _write_event_observations(ledger)
-        _rank(ledger)
+        _merge_records(ledger)
         _write_events(ledger)
         _note_usage_conflicts(ledger)
         _note_retold_traces(ledger)
-        for name in ("keyed", "ranked", "candidate", "candidate_above", "repeated"):
+        for name in ("keyed", "merged", "retried", "linked", "candidate", "candidate_above", "repeated"):
             ledger.run(f"drop table if exists {name}")
 
 
@@ -209,113 +209,124 @@ _JOIN_REPEATS = """
 
 
 def _write_event_observations(ledger: Ledger) -> None:
+    """Order the records of each event by authority on usage; the first speaks for the call."""
     ledger.run("delete from event_observation")
     ledger.run(
-        "insert into event_observation (event_id, observation_id, joined_by) "
-        "select cast(md5(group_key) as uuid), observation_id, joined_by from keyed"
-    )
-
-
-def _rank(ledger: Ledger) -> None:
-    """Order the observations of each event by authority on usage; the first speaks for the call."""
-    ledger.run(
         f"""
-        create or replace temp table ranked as
-        select event_observation.event_id, observation.*,
-            row_number() over (
-                partition by event_observation.event_id
-                order by not is_metered, joined_by = 'parent_span', {_AUTHORITY}, observation_id
-            ) as rank
-        from event_observation join observation using (observation_id)
+        insert into event_observation (event_id, observation_id, joined_by, rank)
+        select cast(md5(group_key) as uuid), observation_id, joined_by, row_number() over (
+            partition by group_key
+            order by not is_metered, joined_by = 'parent_span', {_AUTHORITY}, observation_id
+        )
+        from keyed join (select observation_id, is_metered from observation) using (observation_id)
         """
     )
+
+
+def _merge_records(ledger: Ledger) -> None:
+    """Merge field by field: the best record that knows a field gives it; usage comes whole from the first."""
+    declared = schema.table("cost_event").of_step("match").names
+    derived = {"event_id", "request_id", "call_id", "attempt_no", "attempt_role", "observations", "sources"}
+    of_first = [n for n in declared if n.endswith("_tokens") or n in ("other_usage", "is_metered")]
+    known = [n for n in declared if n not in {*derived, *of_first, "status", "usage_flags"}]
+    known += ["operation_key", "parent_span_id"]
+    ledger.run(
+        f"""
+        create or replace temp table merged as
+        with one as (select * from event_record where rank = 1),
+        two as (select * from event_record where rank = 2),
+        more as (
+            select event_id, {", ".join(f'arg_min("{n}", rank) as "{n}"' for n in known)},
+                bool_or(status = 'ok') as is_ok, arg_min(status, rank) as status,
+                arg_min(usage_flags, rank) filter (where len(usage_flags) > 0) as usage_flags,
+                count(*) as records, list(distinct source) as sources
+            from event_record where rank > 2 group by event_id
+        )
+        select one.event_id, {", ".join(f'one."{n}"' for n in of_first)},
+            {", ".join(f'coalesce(one."{n}", two."{n}", more."{n}") as "{n}"' for n in known)},
+            {_STATUS} as status,
+            coalesce(nullif(one.usage_flags, []), nullif(two.usage_flags, []), more.usage_flags) as usage_flags,
+            1 + (two.event_id is not null)::integer + coalesce(more.records, 0) as observations,
+            1 + coalesce(two.source <> one.source, false)::integer + coalesce(len(list_filter(
+                more.sources, lambda s: s <> one.source and s is distinct from two.source)), 0) as sources
+        from one left join two using (event_id) left join more using (event_id)
+        """
+    )
+
+
+#: One failed record of a call that another saw succeed is a lost answer, not a failed call.
+_STATUS = """
+    case when one.status = 'ok' or two.status = 'ok' or more.is_ok then 'ok'
+         else coalesce(one.status, two.status, more.status) end
+"""
 
 
 def _write_events(ledger: Ledger) -> None:
-    """Merge field by field: the best observation that knows a field gives it; usage comes whole from one."""
-    declared = schema.table("cost_event").of_step("match").names
-    counts = [name for name in declared if name.endswith("_tokens")]
-    derived = {"event_id", "request_id", "call_id", "attempt_no", "attempt_role", "observations", "sources"}
-    first = [name for name in declared if name not in derived and name not in {*counts, "other_usage"}]
-    singles = {"status": _STATUS, "usage_flags": "arg_min(usage_flags, rank) filter (where len(usage_flags) > 0)"}
-    merged = ", ".join(
-        f'{singles[name]} as "{name}"'
-        if name in singles
-        else f'bool_or("{name}") as "{name}"'
-        if name == "is_metered"
-        else f'arg_min("{name}", rank) as "{name}"'
-        for name in first
-    )
-    usage = ", ".join(f'max("{name}") filter (where rank = 1) as "{name}"' for name in counts)
+    """Write the events with the call and the request they belong to, and their place among its attempts."""
+    ledger.run(_RETRIED)
+    ledger.run(_LINKED)
     ledger.run(
         f"""
         create or replace table event as
-        with merged as (
-            select event_id, {merged}, {usage},
-                arg_min(other_usage, rank) filter (where rank = 1) as other_usage,
-                arg_min(operation_key, rank) as operation_key,
-                arg_min(parent_span_id, rank) as parent_span_id,
-                count(*) as observations, count(distinct source) as sources
-            from ranked group by event_id
+        with called as (
+            select merged.*, coalesce('operation:' || operation_key, retried.call_id, cast(event_id as varchar))
+                as call_id
+            from merged left join retried using (event_id)
         ),
-        called as ({_CALLS}),
+        several as (select call_id from called group by call_id having count(*) > 1),
         numbered as (
-            select *, row_number() over (
+            select event_id, row_number() over attempts as attempt_no,
+                coalesce(requested_model, model) is not distinct from
+                    first_value(coalesce(requested_model, model)) over attempts as is_primary_model
+            from called semi join several using (call_id)
+            window attempts as (
                 partition by call_id order by started_at nulls last, status <> 'error', event_id
-            ) as attempt_no
-            from called
-        ),
-        primary_attempt as (
-            select call_id, coalesce(requested_model, model) as primary_model from numbered where attempt_no = 1
-        ),
-        linked as ({_LINKS})
-        select {column_list(declared)} from (
-            select numbered.*, coalesce(linked.request_id, numbered.trace_id, numbered.call_id) as request_id,
-                case when attempt_no = 1 then 'primary'
-                     when coalesce(requested_model, model) is not distinct from primary_model then 'retry'
-                     else 'fallback' end as attempt_role
-            from numbered join primary_attempt using (call_id) left join linked using (trace_id)
+            )
+        )
+        select {column_list(schema.table("cost_event").of_step("match").names)} from (
+            select called.*, coalesce(numbered.attempt_no, 1) as attempt_no,
+                coalesce(linked.request_id, called.trace_id, called.call_id) as request_id,
+                case when coalesce(numbered.attempt_no, 1) = 1 then 'primary'
+                     when is_primary_model then 'retry' else 'fallback' end as attempt_role
+            from called left join numbered using (event_id) left join linked on linked.trace_id = called.trace_id
         )
         """
     )
 
 
-#: One failed observation of a call that another saw succeed is a lost answer, not a failed call.
-_STATUS = "case when bool_or(status = 'ok') then 'ok' else arg_min(status, rank) end"
-
 #: What a source says belongs together is one call. Without that, a failed span followed by a sibling that asks the
 #: same model again is a retry; nothing else is assumed.
-_CALLS = """
-    with ordered as (
-        select *, lag(status) over siblings = 'error' and lag(ended_at) over siblings <= started_at
-            and trace_id is not null and parent_span_id is not null as follows_failure
+_RETRIED = """
+    create or replace temp table retried as
+    with sibling as (
+        select event_id, trace_id, parent_span_id, coalesce(requested_model, model) as model, operation, status,
+            started_at, ended_at
         from merged
-        window siblings as (
-            partition by trace_id, parent_span_id, coalesce(requested_model, model), operation
-            order by started_at, event_id
-        )
+        where operation_key is null and trace_id is not null and parent_span_id is not null
+    ),
+    troubled as (select distinct trace_id, parent_span_id from sibling where status = 'error'),
+    ordered as (
+        select sibling.*, coalesce(lag(status) over same = 'error' and lag(ended_at) over same <= started_at, false)
+            as follows_failure
+        from sibling semi join troubled using (trace_id, parent_span_id)
+        window same as (partition by trace_id, parent_span_id, model, operation order by started_at, event_id)
     ),
     counted as (
         select *, sum(case when follows_failure then 0 else 1 end) over (
-            partition by trace_id, parent_span_id, coalesce(requested_model, model), operation
+            partition by trace_id, parent_span_id, model, operation
             order by started_at, event_id rows unbounded preceding
         ) as nth
         from ordered
     )
-    select * exclude (follows_failure, nth), coalesce(
-        'operation:' || operation_key,
-        case when trace_id is not null and parent_span_id is not null
-             then cast(first_value(event_id) over (
-                partition by trace_id, parent_span_id, coalesce(requested_model, model), operation, nth
-                order by started_at, event_id
-             ) as varchar) end,
-        cast(event_id as varchar)
-    ) as call_id
+    select event_id, cast(first_value(event_id) over (
+            partition by trace_id, parent_span_id, model, operation, nth order by started_at, event_id
+        ) as varchar) as call_id
     from counted
 """
 
 #: A trace that links to exactly one other trace continues that request; links are followed to their beginning.
-_LINKS = """
+_LINKED = """
+    create or replace temp table linked as
     with recursive link as (
         select span.trace_id, min(pointer.link.trace_id) as to_trace
         from span, unnest(span.links) as pointer(link)
@@ -339,8 +350,8 @@ def _note_usage_conflicts(ledger: Ledger) -> None:
     ledger.run(
         """
         insert into conflict (kind, key, field, kept, kept_at, other, other_at, event_id)
-        with kept as (select * from ranked where rank = 1),
-        other as (select * from ranked where rank > 1 and is_metered)
+        with kept as (select * from event_record where rank = 1),
+        other as (select * from event_record where rank > 1 and is_metered)
         select 'usage', cast(kept.event_id as varchar), field,
             cast(case field when 'input_tokens' then kept.input_tokens else kept.output_tokens end as varchar),
             kept.file_id || ':' || kept.line,

@@ -214,7 +214,9 @@ def _unattributed(shares: pd.DataFrame) -> dict[str, Any]:
     evidence = f"{dollars(row['unowned'])} of {dollars(row['list_cost'])} list cost have no owner by evidence"
     if row["unpriced_calls"]:
         one = row["unpriced_calls"] == 1
-        evidence += f"; {row['unpriced_calls']:,} call{'' if one else 's'} without a price widen{'s' * one} it to a band"
+        evidence += (
+            f"; {row['unpriced_calls']:,} call{'' if one else 's'} without a price widen{'s' * one} it to a band"
+        )
     return {
         "number": 7,
         "question": questions.QUESTIONS[7],

@@ -6,6 +6,7 @@ import pandas as pd
 
 from attribution.ledger import Ledger
 
+
 def compare_patterns(ledger: Ledger) -> pd.DataFrame:
     """Judge each pattern against the owners that evidence gives.
 

@@ -45,6 +45,7 @@ def resolve_owners(ledger: Ledger) -> None:
         for field in FIELDS:
             recovered.from_spans_above(ledger, field)
             pointers.from_links(ledger, field)
+        recovered.name_teams(ledger)
         crossings.mark_crossings(ledger)
         for field in FIELDS:
             recovered.from_the_request(ledger, field)

@@ -43,8 +43,12 @@ def mark_crossings(ledger: Ledger) -> None:
 _BEARERS = """
     create or replace temp table bearer as
     with mixed as (select trace_id from span group by trace_id having count(distinct owner_team) > 1)
-    select trace_id, span_id, min(owner_team) as owner_team
-    from span semi join mixed using (trace_id) where owner_team is not null group by trace_id, span_id
+    select span.trace_id, span.span_id, min(coalesce(alias.canonical, span.owner_team)) as owner_team
+    from span semi join mixed using (trace_id)
+    left join alias on alias.kind = 'team' and alias.name = span.owner_team
+        and span.started_at >= coalesce(alias.valid_from, timestamp '1970-01-01')
+        and span.started_at < coalesce(alias.valid_to, timestamp '2999-12-31')
+    where span.owner_team is not null group by span.trace_id, span.span_id
 """
 
 #: Spans whose team is another than that of the next owned span above them.

@@ -127,6 +127,18 @@ def from_spans_above(ledger: Ledger, field: str) -> None:
     )
 
 
+def name_teams(ledger: Ledger) -> None:
+    """Call the teams that spans carry by the names that stated aliases give them."""
+    ledger.run(
+        f"""
+        update found set value = alias.canonical
+        from alias, carried
+        where alias.kind = 'team' and found.field = 'owner_team' and found.value = alias.name
+            and carried.event_id = found.event_id and {_VALID.format("alias")}
+        """
+    )
+
+
 def from_the_request(ledger: Ledger, field: str) -> None:
     """Give a call what all other owned calls of its request agree on."""
     ledger.run(
