@@ -314,6 +314,16 @@ def test_an_alias_makes_two_spellings_one_team() -> None:
     assert ledger.value("select count(*) from conflict") == 0
 
 
+def test_an_alias_also_names_the_team_that_a_span_carries() -> None:
+    ledger = resolved(
+        hop("t", "root", owner_team="support"),
+        hop("t", "mid", "root", owner_team="Support "),
+        spanned("c", "t", "s", "mid"),
+        alias=[{"kind": "team", "name": "Support ", "canonical": "support"}],
+    )
+    assert owners(ledger) == {"c": ("support", "inherited", None)}
+
+
 def crossing(policy: str | None, **columns: Any) -> Ledger:
     return resolved(
         hop("t", "root", owner_team="support"),
