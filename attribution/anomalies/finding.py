@@ -34,6 +34,9 @@ LEVELS = ("owner_team", "workflow_id", "feature", "model")
 #: A child's event with this share of its parent's excess is the cause; below the other it is only listed.
 REPLACES, LISTED = 0.8, 0.2
 
+#: An alarm is worth this share of the whole's median day, unless said otherwise.
+MATERIAL = Decimal("0.02")
+
 #: Weeks before an event whose same weekdays are what it is compared with.
 WEEKS = 4
 
@@ -106,7 +109,7 @@ def find_anomalies(
     period
         Only events that touch this day, ISO week, month or range; all history still serves as comparison.
     floor
-        The least daily amount and excess worth an alarm [USD]; 1 % of the median day when not given.
+        The least daily amount and excess worth an alarm [USD]; 2 % of the median day when not given.
     explain
         Decompose this many events, largest excess first.
 
@@ -132,7 +135,7 @@ def find_anomalies(
     calendar = complete_days(ledger)
     check_history(calendar)
     costs = daily_costs(ledger, levels, COST)
-    least = whole_median(costs, calendar) / 100 if floor is None else Decimal(floor)
+    least = whole_median(costs, calendar) * MATERIAL if floor is None else Decimal(floor)
     scored = [_score_level(costs, levels[: depth + 1], calendar, least) for depth in range(len(levels))]
     chosen = _nearest_the_cause([events for _, _, events in scored])
     wanted = parse(period) if period else None

@@ -50,6 +50,11 @@ def level_series(costs: pa.Table, by: Sequence[str], calendar: Sequence[tuple[da
             pooled.setdefault(pool, []).append(member[-1])
             sofar = large.get(pool, [Decimal(0)] * len(days))
             large[pool] = [a + b for a, b in zip(sofar, amounts, strict=True)]
+    if len(by) > 1:
+        # Their parent is scored, so a pool that is small itself says nothing more.
+        for pool in pooled:
+            if _median([a for a, gone in zip(large[pool][-28:], missing[-28:], strict=True) if not gone]) <= floor:
+                del large[pool]
     numbers = np.array([[float(a) for a in amounts] for amounts in large.values()]).reshape(len(large), len(days))
     numbers[:, np.array(missing)] = np.nan
     return Series(list(large), pooled, days, list(large.values()), numbers)

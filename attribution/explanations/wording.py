@@ -82,7 +82,8 @@ def footnote(explained: Explanation) -> str:
     """State what the answer rests on: cost, leaf, method, interaction, and what was left out."""
     said = [f"{explained.cost} by {', '.join(explained.leaf)}; method {explained.method}"]
     if explained.interaction is not None and abs(explained.interaction) >= 0.1:
-        said.append(f"{percent(Decimal(str(explained.interaction)))} of the change is drivers acting together")
+        alone = percent(1 - Decimal(str(explained.interaction)))
+        said.append(f"taken one at a time the drivers explain {alone} of the change, the rest is their acting together")
     calls = int(explained.unpriced["calls"].sum()) if len(explained.unpriced) else 0
     if calls:
         said.append(f"{calls:,} unpriced calls are left out")
