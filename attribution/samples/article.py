@@ -25,7 +25,7 @@ from attribution.samples.traffic import (
 
 #: The article's month [USD]; a smaller company has a tenth, a hundredth … of it, with dearer calls.
 MONTH_USD = 22_000
-DEAREST_CALL_USD = 0.17
+DEAREST_CALL_USD = 0.06
 JUMP = (137, 100)
 GPT_SHARE = (62, 100)
 OUTPUT = METERS.index("output")
@@ -112,8 +112,14 @@ def _own_gpt(calls: Calls, support: Array, company: Company, steering: Steering)
             break
         scale(calls, gpt & support, max((wanted - steering.gpt[0]) / own, 0.05), company)
     _close(calls, gpt & support, int(wanted) - steering.gpt[0] - int(calls["cost"][gpt & support].sum()))
-    steering.gpt[0] += int(calls["cost"][gpt & support].sum())
-    steering.gpt[1] = others
+    reached = steering.gpt[0] + int(calls["cost"][gpt & support].sum())
+    if reached < wanted * 0.999:
+        # Support's few calls are as large as calls get, so the others' are made smaller.
+        left = reached * (GPT_SHARE[1] - GPT_SHARE[0]) / GPT_SHARE[0] - steering.gpt[1]
+        scale(calls, gpt & ~support, max(left / max(others - steering.gpt[1], 1), 0.02), company)
+        _close(calls, gpt & ~support, int(left) - int(calls["cost"][gpt & ~support].sum()))
+    steering.gpt[0] = reached
+    steering.gpt[1] += int(calls["cost"][gpt & ~support].sum())
 
 
 def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: Steering) -> None:
@@ -130,7 +136,7 @@ def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: 
         fixed = steering.after + int(calls["cost"][support & ~movable].sum())
         if own == 0 or abs(fixed + own - wanted) < wanted * 1e-5:
             break
-        scale(calls, movable, min(max((wanted - fixed) / own, 0.3), 3.0), company)
+        scale(calls, movable, min(max((wanted - fixed) / own, 0.15), 6.0), company)
     _close(calls, movable, int(wanted) - steering.after - int(calls["cost"][support].sum()))
     steering.after += int(calls["cost"][support].sum())
 

@@ -20,6 +20,7 @@ Array = npt.NDArray[Any]
 METERS = ("input", "cache_read", "cache_write_5m", "cache_write_1h", "output", "web_search")
 TIERS = ("standard", "batch", "flex", "priority")
 PICO = 10**12
+_CLAIMS = ("agent", "tags", "tenants")
 FIRST_DAY = date(2026, 1, 1)
 TENANTS = 420
 
@@ -36,6 +37,7 @@ class Workflow:
     system: str
     queue: str
     dialect: str
+    agent: bool
     tags: bool
     hours: str
     tenants: bool
@@ -102,9 +104,7 @@ def load_company() -> Company:
     """Read the company's CSV files once."""
     steps = tuple(read("steps"))
     workflows = tuple(
-        Workflow(
-            **{**row, "tags": row["tags"] == "yes", "tenants": row["tenants"] == "yes", "share": int(row["share"])}
-        )
+        Workflow(**row | {name: row[name] == "yes" for name in _CLAIMS} | {"share": int(row["share"])})
         for row in read("workflows")
     )
     deployments = tuple(

@@ -42,7 +42,7 @@ class Facts:
         self._add("unowned", month, seen[np.isin(calls["evidence"], UNOWNED)])
         self._add("recovered_by_rule", month, seen[calls["evidence"] == EVIDENCE.index("rule")])
         self._add("not_declared", month, seen[~np.isin(calls["evidence"], AT_THE_CALL)])
-        self._sums["calls", month] += len(page)
+        self._sums["calls", month] += page.count
         support = company.team_of_workflow()[calls["workflow"]] == company.team_names.index("support")
         if page.part.day == GPT_DAY:
             gpt = is_gpt(calls, company)
@@ -73,7 +73,7 @@ class Facts:
 
     def _add_faults(self, page: Page) -> None:
         costs, month = page.calls["cost"].tolist(), page.part.month
-        for row, names in enumerate(page.lists["faults"]):
+        for row, names in enumerate(page["faults"]):
             for name in names:
                 total = self._faults.setdefault((name, month), [0, 0, page.first + row])
                 total[0] += 1

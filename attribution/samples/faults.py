@@ -78,6 +78,7 @@ HOPS: dict[str, tuple[str, float | None]] = {
 SIGNATURES = ("", *HOPS)
 UNOWNED_BY = ("h1", "h2", "h5", "h9", "h11", "missing_team", "claimed", "personal_data")
 UNATTRIBUTED = 0.11
+_FILLERS = ("h2", "missing_team", "h5", "h11", "h9", "personal_data", "claimed")
 _EVIDENCE_BY = {"h3": "linked", "h4": "linked", "h6": "inherited", "h8": "trace", "h11": "rule"}
 #: These strike the calls behind the queue only.
 _ASYNC = ("h1", "h2", "h3", "h4", "h8", "h9")
@@ -115,7 +116,12 @@ def place_faults(calls: Calls, part: Part, company: Company, tally: Tally, fault
     _lose_attempts(calls, company, faults, tally)
     for hop, (switch, share) in HOPS.items():
         if switch in faults:
-            _strike(calls, part, company, tally, hop, share, rng)
+            _strike(calls, company, tally, hop, share, rng, hop == "h1")
+    if "h1" in faults:
+        # Where the last workflow had too few requests, others make up for it.
+        for hop in _FILLERS:
+            if HOPS[hop][0] in faults:
+                _strike(calls, company, tally, hop, UNATTRIBUTED, rng, True)
     calls["hop"] = calls["r_hop"][calls["request"]]
     calls["hop"] = np.where(_reaches(calls, company), calls["hop"], 0)
     _forget_cache(calls)
@@ -137,17 +143,23 @@ def _what_can_be_priced(calls: Calls) -> None:
 
 
 def _strike(
-    calls: Calls, part: Part, company: Company, tally: Tally, hop: str, share: float | None, rng: np.random.Generator
+    calls: Calls,
+    company: Company,
+    tally: Tally,
+    hop: str,
+    share: float | None,
+    rng: np.random.Generator,
+    is_of_all: bool,
 ) -> None:
-    """Mark requests of the hop's workflow until its share of the month's dollars is reached."""
+    """Mark requests of the hop's workflow until its share of the month's dollars, or that of all, is reached."""
     index = [n for n, w in enumerate(company.workflows) if w.hop == hop]
-    chosen = np.isin(calls["r_workflow"], index)
+    chosen = np.isin(calls["r_workflow"], index) & (calls["r_hop"] == 0)
     if hop == "sampled":
         chosen &= rng.random(len(chosen)) < 0.9
     if share is not None:
         lost = np.maximum(calls["seen_cost"], 0) * (calls["is_async"] | (hop not in _ASYNC)) * (calls["hop_free"])
         each = np.bincount(calls["request"], weights=lost, minlength=len(chosen)).astype(np.int64)
-        done = tally.unowned if hop == "h1" else tally.struck.get(hop, 0)
+        done = tally.unowned if is_of_all else tally.struck.get(hop, 0)
         order = rng.permutation(np.flatnonzero(chosen & (each > 0)))
         room = int(tally.dollars * share) - done
         reached = np.cumsum(each[order])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -27,30 +26,28 @@ _OWN_TRACE = ("h1", "h5", "h9")
 _SECOND_TRACE = ("h2", "h3", "h4")
 
 
-@dataclass
-class Page:
-    """Columns of one part; `calls` has the numbers, the lists beside it have the words."""
+class Page(dict[str, list[Any]]):
+    """Columns of one part by name, as lists; `calls` has the numbers as arrays, made into lists when asked for."""
 
-    part: Part
-    calls: Calls
-    lists: dict[str, list[Any]]
-    first: int
-    first_request: int
+    def __init__(self, part: Part, calls: Calls, first: int, first_request: int) -> None:
+        super().__init__()
+        self.part = part
+        self.calls = calls
+        self.first = first
+        self.first_request = first_request
+        self.count = len(calls["step"])
 
-    def __getitem__(self, name: str) -> list[Any]:
-        if name not in self.lists:
-            self.lists[name] = self.calls[name].tolist()
-        return self.lists[name]
-
-    def __len__(self) -> int:
-        return len(self.calls["step"])
+    def __missing__(self, name: str) -> list[Any]:
+        column: list[Any] = self.calls[name].tolist()
+        self[name] = column
+        return column
 
 
 def render(
     part: Part, calls: Calls, company: Company, seed: int, faults: Set[str], first: int, first_request: int
 ) -> Page:
     """Give every call its names and ids."""
-    page = Page(part, calls, {}, first, first_request)
+    page = Page(part, calls, first, first_request)
     _see(calls, company, part, faults)
     _break_lines(calls, part, seed, faults)
     _where_declared(calls, company, faults)
@@ -90,7 +87,10 @@ def _break_lines(calls: Calls, part: Part, seed: int, faults: Set[str]) -> None:
 
 
 def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
-    """Tell an owner on the record that speaks for the call from one on another record of it, or from the caller's."""
+    """Tell an owner on the record that speaks for the call from one on another record of it, or above the call.
+
+    Above it stands the caller of another team's agent, who pays, and in Langfuse the trace.
+    """
     tags = np.array([w.tags for w in company.workflows])[calls["workflow"]] & (calls["hop"] != SIGNATURES.index("h7"))
     in_gateway = (calls["in_spend_logs"] & ~calls["malformed"]) | calls["in_standard_logging"]
     declared = calls["evidence"] == EVIDENCE.index("declared")
@@ -103,15 +103,17 @@ def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
 
 def _ids(page: Page, company: Company, ids: Ids) -> None:
     calls = page.calls
-    requests, count = len(calls["r_workflow"]), len(page)
+    requests, count = len(calls["r_workflow"]), page.count
     operations = int(calls["operation"][-1]) + 1
     request, operation = page["request"], page["operation"]
-    lists = page.lists
+    lists = page
     lists["r_trace"], lists["r_second_trace"] = ids.hexes(requests, 32), ids.hexes(requests, 32)
     for name in ("r_root", "r_producer", "r_consumer", "r_receive"):
         lists[name] = ids.hexes(requests, 16)
     lists["r_message"] = ids.uuids(requests)
     own, spans, call_ids = ids.hexes(operations, 32), ids.hexes(operations, 16), ids.uuids(operations)
+    sdk_spans = ids.hexes(operations, 16)
+    lists["sdk_span_id"] = [sdk_spans[n] for n in operation]
     lists["gateway_call_id"] = [call_ids[n] for n in operation]
     lists["span_id"] = [spans[n] for n in operation]
     lists["trace_id"] = _traces(page, company, own)
@@ -129,7 +131,7 @@ def _traces(page: Page, company: Company, own: list[str]) -> list[str]:
     second = np.isin(hop, [SIGNATURES.index(h) for h in _SECOND_TRACE])
     bare = np.array([w.dialect in ("none", "direct") for w in company.workflows])[page.calls["workflow"]]
     kind = np.where(bare, 3, np.where(alone, 2, np.where(second, 1, 0))).tolist()
-    first, other = page.lists["r_trace"], page.lists["r_second_trace"]
+    first, other = page["r_trace"], page["r_second_trace"]
     traces = []
     for which, request, operation in zip(kind, page["request"], page["operation"], strict=True):
         if which == 0:
@@ -150,7 +152,7 @@ def _responses(page: Page, company: Company, drawn: list[str]) -> list[str]:
     return [
         call_id if bare else prefixes[d] + text
         for bare, d, text, call_id in zip(
-            plain.tolist(), page["deployment"], drawn, page.lists["gateway_call_id"], strict=True
+            plain.tolist(), page["deployment"], drawn, page["gateway_call_id"], strict=True
         )
     ]
 
@@ -159,13 +161,13 @@ def _handles(page: Page) -> None:
     """Name tenants and users by handles that say nothing about them."""
     tenants = [None if t < 0 else f"t_{(t * 2654435761 + 97) % 2**32:08x}" for t in page["r_tenant"]]
     users = [f"u_{(u * 2246822519 + 13) % 2**32:08x}" for u in page["r_user"]]
-    page.lists["tenant"] = [tenants[n] for n in page["request"]]
-    page.lists["user"] = [users[n] for n in page["request"]]
+    page["tenant"] = [tenants[n] for n in page["request"]]
+    page["user"] = [users[n] for n in page["request"]]
 
 
 def _names(page: Page, company: Company, faults: Set[str]) -> None:
     """Set true and declared owner, workflow and feature of each call."""
-    calls, lists = page.calls, page.lists
+    calls, lists = page.calls, page
     workflows = [w.workflow_id for w in company.workflows]
     if page.part.day >= RENAMED and "workflow_renamed" in faults:
         workflows = [w.replace("-v4", "-v5") for w in workflows]
@@ -192,7 +194,7 @@ def _names(page: Page, company: Company, faults: Set[str]) -> None:
     lists["hop_name"] = [SIGNATURES[n] or None for n in page["hop"]]
     lists["faults"] = _faults(calls, company, page.part, faults)
     lists["seen_in"] = _seen_in(calls)
-    _parents(page)
+    _parents(page, company)
 
 
 def _faults(calls: Calls, company: Company, part: Part, faults: Set[str]) -> list[list[str]]:
@@ -234,15 +236,17 @@ def _asked(calls: Calls, company: Company) -> list[int]:
     return asked
 
 
-def _parents(page: Page) -> None:
+def _parents(page: Page, company: Company) -> None:
     """Set the span above each call, and when its operation began."""
-    lists, calls = page.lists, page.calls
+    lists, calls = page, page.calls
     operation = calls["operation"]
     begins = np.r_[True, operation[1:] != operation[:-1]]
     first = np.maximum.accumulate(np.where(begins, np.arange(len(operation)), 0))
     lists["op_started"] = calls["started"][first].tolist()
     parents = []
-    for hop, behind, request in zip(lists["hop_name"], page["is_async"], page["request"], strict=True):
+    agents = np.array([w.agent for w in company.workflows])[calls["workflow"]]
+    below = (calls["is_async"] | agents).tolist()
+    for hop, behind, request in zip(lists["hop_name"], below, page["request"], strict=True):
         if hop in _OWN_TRACE:
             parents.append("")
         else:
@@ -252,7 +256,7 @@ def _parents(page: Page) -> None:
 
 def _declared(hop: str, page: Page, company: Company, row: int) -> str | None:
     """Return the team as the call itself says it, where a fault changed that."""
-    owner: str = page.lists["owner"][row]
+    owner: str = page["owner"][row]
     if hop == "personal_data":
         return PERSON
     if hop == "misspelt":

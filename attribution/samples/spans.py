@@ -106,6 +106,7 @@ class Root:
     worked: tuple[int, int]
     owner: list[str]
     is_sampled: bool
+    usage: tuple[int, int]
 
     @staticmethod
     def of(page: Page, company: Company, request: int, rows: list[int], faults: Set[str]) -> Root:
@@ -132,6 +133,7 @@ class Root:
             sent=sent,
             worked=(min(page["op_started"][n] for n in behind) - 3, ended + 2) if behind else (0, 0),
             owner=_root_owner(page, workflow, rows[0], hops[0] if hops else ""),
+            usage=(sum(page["input"][n] for n in rows), sum(page["output"][n] for n in rows)),
             is_sampled=workflow.hop == "sampled" and "tail_sampling" in faults,
         )
 
@@ -165,8 +167,25 @@ def request_spans(root: Root) -> Iterator[tuple[Key, str]]:
         name, kind = f"{flow.workflow_id}.workflow", INTERNAL if flow.hours == "night" else SERVER
     kept = [attribute("tailsampling.policy", "probabilistic-10")] if root.is_sampled else []
     yield (flow.service, *APP), span(root.trace, root.root, "", name, kind, root.started, root.ended, root.owner + kept)
+    if flow.agent:
+        yield (flow.service, *APP), _agent(root)
     if root.producer:
         yield from {"h3": _linked, "h4": _by_message}.get(root.hop, _queued)(root)
+
+
+def _agent(root: Root) -> str:
+    """Return the agent's own span: it repeats the sum of its calls' usage, and is no call itself."""
+    name = root.workflow.workflow_id
+    parts = [
+        attribute("gen_ai.operation.name", "invoke_agent"),
+        attribute("gen_ai.agent.name", name),
+        *root.owner,
+        number("gen_ai.usage.input_tokens", root.usage[0]),
+        number("gen_ai.usage.output_tokens", root.usage[1]),
+    ]
+    return span(
+        root.trace, root.consumer, root.root, f"invoke_agent {name}", INTERNAL, root.started + 5, root.ended - 2, parts
+    )
 
 
 def _queued(root: Root) -> Iterator[tuple[Key, str]]:

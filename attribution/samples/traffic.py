@@ -193,7 +193,8 @@ def _tokens(calls: Calls, company: Company, rng: np.random.Generator, dearness: 
         np.int64
     )
     _cache(calls, company, rng)
-    calls["web_search"] = np.where(metered & (rng.random(count) < company.step_numbers("web_search")[step]), 1, 0)
+    searches = (rng.random(count) < company.step_numbers("web_search")[step]) & (calls["role"] != FALLBACK)
+    calls["web_search"] = np.where(metered & searches, 1, 0)
     calls["stream"] = np.array([s["stream"] == "yes" for s in company.steps])[step]
 
 

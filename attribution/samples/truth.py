@@ -71,7 +71,7 @@ class Truth:
     def add(self, page: Page, company: Company) -> None:
         """Add the calls of one part."""
         self._kept.append(_table(page, company))
-        self._rows += len(page)
+        self._rows += page.count
         if self._rows >= 100_000:
             self._flush()
 
@@ -99,7 +99,7 @@ def _money_or_null(pico: Any) -> pa.Array:
 
 
 def _table(page: Page, company: Company) -> pa.Table:
-    calls, lists, count = page.calls, page.lists, len(page)
+    calls, lists, count = page.calls, page, page.count
     deployments = company.deployments
     columns: dict[str, Any] = {
         "call_no": np.arange(page.first, page.first + count),

@@ -60,8 +60,8 @@ def write_sample(
     """Write the sample company: telemetry, bills, configuration, and the truth they are judged by.
 
     The same arguments give the same bytes. Shares and ratios are the same at every size; October's bill is 22,000 USD
-    from about 350,000 calls on, and a tenth, a hundredth … of that below, with calls that are dearer than at full size
-    (ten million calls).
+    from about a million calls on, and a tenth, a hundredth … of that below, with calls that are dearer than at full
+    size (ten million calls).
 
     Parameters
     ----------

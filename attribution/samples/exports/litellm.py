@@ -56,11 +56,11 @@ def _set_list_costs(page: Page) -> None:
     known = (calls["status"] == OK) & load_rates().listed[calls["deployment"]]
     costs[~known] = 0
     for n, meter in enumerate(METERS):
-        page.lists[f"usd_{meter}"] = (costs[:, n] / 1e12).tolist()
-    page.lists["usd"] = (costs.sum(axis=1) / 1e12).tolist()
-    page.lists["usd_in"] = (costs[:, :4].sum(axis=1) / 1e12).tolist()
-    page.lists["usd_known"] = known.tolist()
-    page.lists["gateway_read"] = np.where(forgotten, 0, calls["cache_read"]).tolist()
+        page[f"usd_{meter}"] = (costs[:, n] / 1e12).tolist()
+    page["usd"] = (costs.sum(axis=1) / 1e12).tolist()
+    page["usd_in"] = (costs[:, :4].sum(axis=1) / 1e12).tolist()
+    page["usd_known"] = known.tolist()
+    page["gateway_read"] = np.where(forgotten, 0, calls["cache_read"]).tolist()
 
 
 def _tags(page: Page, company: Company, row: int) -> tuple[list[str], str]:
@@ -108,17 +108,11 @@ def _breakdown(page: Page, row: int) -> str:
     if not page["usd_known"][row]:
         return "null"
     tier, total = page["tier"][row], page["usd"][row]
-    costs = {
-        "input_cost": page["usd_in"][row],
-        "output_cost": page["usd_output"][row],
-        "total_cost": total,
-        "tool_usage_cost": page["usd_web_search"][row],
-        "cache_read_cost": page["usd_cache_read"][row],
-        "original_cost": total,
-    }
-    parts = ", ".join(f'"{name}": {cost!r}' for name, cost in costs.items())
+    spent_in, spent_out, read = page["usd_in"][row], page["usd_output"][row], page["usd_cache_read"][row]
     return (
-        f'{{{parts}, "service_tier": {_text(TIERS[tier] if tier else "")}, "discount_percent": 0.0, '
+        f'{{"input_cost": {spent_in!r}, "output_cost": {spent_out!r}, "total_cost": {total!r}, '
+        f'"tool_usage_cost": {page["usd_web_search"][row]!r}, "service_tier": {_text(TIERS[tier] if tier else "")}, '
+        f'"cache_read_cost": {read!r}, "original_cost": {total!r}, "discount_percent": 0.0, '
         f'"discount_amount": 0.0, "margin_percent": 0.0, "margin_fixed_amount": 0.0, "margin_total_amount": 0.0}}'
     )
 

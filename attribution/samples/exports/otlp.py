@@ -13,6 +13,9 @@ from attribution.samples.spans import Dialect, Root, attribute, flag, number, re
 
 SPANS_PER_LINE = 48
 GENAI = "opentelemetry.instrumentation.genai.openai", "1.3b0"
+GENAI_ANTHROPIC = "opentelemetry.instrumentation.genai.anthropic", "1.3b0"
+#: Anthropic's SDK writes a span of its own below the instrumentation's, for the same call.
+ANTHROPIC_SDK = "com.anthropic.sdk.python", "2.12.0"
 OPENLLMETRY = "opentelemetry.instrumentation.openai.v1", "0.62.4"
 Batch = dict[tuple[str, str, str], list[str]]
 
@@ -69,7 +72,12 @@ def _call_spans(page: Page, company: Company, batches: Batch) -> None:
     for row in np.flatnonzero(page.calls["in_otlp"]).tolist():
         workflow = company.workflows[page["workflow"][row]]
         scope = GENAI if workflow.dialect == "genai" else OPENLLMETRY
+        is_anthropic = company.deployments[page["deployment"][row]].provider == "anthropic"
+        if is_anthropic and workflow.dialect == "genai":
+            scope = GENAI_ANTHROPIC
         service = workflow.worker if page["is_async"][row] and workflow.worker else workflow.service
+        if scope == GENAI_ANTHROPIC:
+            batches.setdefault((service, *ANTHROPIC_SDK), []).append(_sdk_span(page, company, row))
         batches.setdefault((service, *scope), []).append(write[workflow.dialect](page, company, row))
 
 
@@ -133,6 +141,37 @@ def _openllmetry(page: Page, company: Company, row: int) -> str:
             parts.append(number("gen_ai.usage.reasoning_tokens", page["reasoning"][row]))
     name = "anthropic.chat" if deployment.provider == "anthropic" else "openai.chat"
     return _call_span(page, row, name, parts)
+
+
+def _sdk_span(page: Page, company: Company, row: int) -> str:
+    deployment = company.deployments[page["deployment"][row]]
+    short, long = page["cache_write_5m"][row], page["cache_write_1h"][row]
+    parts = [
+        attribute("gen_ai.provider.name", "anthropic"),
+        attribute("gen_ai.operation.name", "chat"),
+        attribute("gen_ai.request.model", deployment.model),
+        *Dialect.plain(page, row),
+        number("gen_ai.usage.input_tokens", page["input"][row]),
+        attribute("gen_ai.response.id", page["response_id"][row]),
+        attribute("gen_ai.response.model", deployment.answered_as),
+        number("gen_ai.usage.cache_write.input_tokens", short + long),
+        number("gen_ai.usage.cache_read.input_tokens", page["cache_read"][row]),
+        number("anthropic.usage.cache_creation.ephemeral_5m_input_tokens", short),
+        number("anthropic.usage.cache_creation.ephemeral_1h_input_tokens", long),
+        attribute("anthropic.response.service_tier", "standard"),
+        number("gen_ai.usage.output_tokens", page["output"][row]),
+    ]
+    return span(
+        page["trace_id"][row],
+        page["sdk_span_id"][row],
+        page["span_id"][row],
+        "anthropic.messages.create",
+        3,
+        page["op_started"][row] + 1,
+        page["ended"][row] - 1,
+        parts,
+        status='{"code":1}',
+    )
 
 
 #: As the provider answers: a batch call says it where its endpoint does.
