@@ -30,6 +30,7 @@ def find_lost_hops(ledger: Ledger) -> None:
         for field in FIELDS:
             _lost_below_an_owner(ledger, field)
         _lost_between_traces(ledger)
+        _lost_below_a_claim(ledger)
         _lost_at_the_top(ledger)
         ledger.run(_NEVER_SAID)
         ledger.run("delete from lost_hop")
@@ -126,14 +127,30 @@ _AT_GATEWAY = """
 def _lost_below_an_owner(ledger: Ledger, field: str) -> None:
     """H6: a span above the call carries the field, the next one down does not."""
     ledger.run(
-        "create or replace temp table top as "
-        f"select distinct trace_id, span_id from needy where field = '{field}' and evidence = 'inherited'"
+        f"create or replace temp table bearer as select distinct trace_id, span_id from span where {field} is not null"
+    )
+    _lost_below_a_bearer(ledger, field, is_inherited=True, place=3)
+
+
+def _lost_below_a_claim(ledger: Ledger) -> None:
+    """H6 too: a span above carries other ownership keys or a claim, and the next one down carries none."""
+    ledger.run(
+        "create or replace temp table bearer as select distinct trace_id, span_id from span "
+        "where coalesce(owner_team, workflow_id, feature, claimed_team) is not null"
+    )
+    for field in FIELDS:
+        _lost_below_a_bearer(ledger, field, is_inherited=False, place=5)
+
+
+def _lost_below_a_bearer(ledger: Ledger, field: str, *, is_inherited: bool, place: int) -> None:
+    """Find the hop between the nearest span of `bearer` above the call and the next one down."""
+    ledger.run(
+        "create or replace temp table top as select distinct trace_id, span_id from needy "
+        "where field = $field and span_id is not null and (evidence = 'inherited') = $is_inherited",
+        {"field": field, "is_inherited": is_inherited},
     )
     if not ledger.value("select count(*) from top"):
         return
-    ledger.run(
-        f"create or replace temp table bearer as select distinct trace_id, span_id from span where {field} is not null"
-    )
     find_nearest_above(ledger, "top", "bearer", "above")
     ledger.run(
         """
@@ -141,21 +158,24 @@ def _lost_below_an_owner(ledger: Ledger, field: str) -> None:
         select distinct needy.event_id, needy.field, 'H6', upper.service, lower.service,
             coalesce(lower.messaging_system, upper.messaging_system,
                 case when upper.service is not distinct from lower.service then 'in-process' end),
-            coalesce(lower.destination, upper.destination), true, 3
+            coalesce(lower.destination, upper.destination), true, $place
         from needy
         join above using (trace_id, span_id)
         join span as upper on upper.trace_id = above.trace_id and upper.span_id = above.above_span_id
         join span as lower on lower.trace_id = above.trace_id and lower.span_id = above.below_span_id
-        where needy.field = $field
+        where needy.field = $field and (needy.evidence = 'inherited') = $is_inherited
+            and ($is_inherited or coalesce(lower.owner_team, lower.workflow_id, lower.feature) is null)
         """,
-        {"field": field},
+        {"field": field, "place": place, "is_inherited": is_inherited},
     )
 
 
 def _lost_between_traces(ledger: Ledger) -> None:
     """H3 and H2: the path points to another trace, by a link or by the message it handles."""
     ledger.run(_SIGNPOSTS)
-    ledger.run("create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null")
+    ledger.run(
+        "create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null"
+    )
     if not ledger.value("select count(*) from signpost") or not ledger.value("select count(*) from top"):
         return
     find_nearest_above(ledger, "top", "signpost", "above")
@@ -205,7 +225,9 @@ _POINTED = """
 
 def _lost_at_the_top(ledger: Ledger) -> None:
     """H8, H2 and the suggestions H4, H9, H5, H1: what stands at the top of the call's path."""
-    ledger.run("create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null")
+    ledger.run(
+        "create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null"
+    )
     ledger.run(
         """
         create or replace temp table bearer as
@@ -234,13 +256,13 @@ _TOPS = """
 _ORPHANS = """
     insert into verdict
     select event_id, field, 'H8', null, service, messaging_system, destination,
-        coalesce(parent_is_remote = false, false), 5
+        coalesce(parent_is_remote = false, false), 6
     from top_span where is_orphan
 """
 
 _CONSUMER_ROOTS = """
     insert into verdict
-    select event_id, field, 'H2', null, service, messaging_system, destination, true, 5
+    select event_id, field, 'H2', null, service, messaging_system, destination, true, 6
     from top_span where kind = 'consumer' and not is_orphan and coalesce(len(links), 0) = 0
 """
 
@@ -282,24 +304,24 @@ _SUGGESTIONS = """
     ),
     suggestion as (
         select call.event_id, call.field, 'H4' as signature, near.producer, call.service as consumer,
-            near.messaging_system as system, near.destination, near.ended_at as near_at, 6 as place
+            near.messaging_system as system, near.destination, near.ended_at as near_at, 7 as place
         from root_call as call join received as near
             on near.service is not distinct from call.service and near.instance is not distinct from call.instance
             and near.ended_at <= call.started_at
         union all
         select call.event_id, call.field, 'H9', near.producer, call.service, near.messaging_system, near.destination,
-            near.ended_at, 7
+            near.ended_at, 8
         from root_call as call join closed as near
             on near.service is not distinct from call.service and near.instance is not distinct from call.instance
             and near.ended_at <= call.started_at
         union all
-        select call.event_id, call.field, 'H5', call.service, call.service, 'thread', null, near.started_at, 8
+        select call.event_id, call.field, 'H5', call.service, call.service, 'thread', null, near.started_at, 9
         from root_call as call join childless as near
             on near.service is not distinct from call.service and near.instance is not distinct from call.instance
             and near.started_at <= call.started_at and near.ended_at >= call.ended_at
         union all
         select call.event_id, call.field, 'H1', near.service, call.service, near.messaging_system, near.destination,
-            near.started_at, 9
+            near.started_at, 10
         from root_call as call join unanswered as near
             on near.service is distinct from call.service and near.started_at <= call.started_at
     )
@@ -315,7 +337,7 @@ _NEVER_SAID = """
     select distinct needy.event_id, needy.field,
         case when told.trace_id is null then 'H11' else 'H6' end,
         case when told.trace_id is null then null else event.service end, event.service,
-        case when told.trace_id is null then null else 'in-process' end, null, needy.span_id is not null, 10
+        case when told.trace_id is null then null else 'in-process' end, null, needy.span_id is not null, 11
     from needy join event using (event_id) left join told on told.trace_id = event.trace_id
 """
 
