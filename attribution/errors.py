@@ -123,9 +123,56 @@ class QuestionError(AttributionError):
         return cls(f"`{given}` is not a fault of the sample company.{_hint(given, names)} It has: {', '.join(names)}.")
 
     @classmethod
+    def would_overwrite(cls, folder: str, names: Iterable[str]) -> QuestionError:
+        """Files of these names are there and may hold the user's own work."""
+        return cls(f"{folder} already holds {', '.join(names)}; nothing was written. Add --force to write over them.")
+
+    @classmethod
     def folder_not_empty(cls, path: str) -> QuestionError:
         """A sample is written into a new or empty folder only."""
         return cls(f"{path} is not an empty folder; nothing was written. Name a new folder, or empty this one.")
+
+
+class PullError(AttributionError):
+    """A provider's API or a gateway's database did not give what was asked for."""
+
+    @classmethod
+    def no_extra(cls, package: str) -> PullError:
+        """Pulling needs packages that the base does not have."""
+        return cls(f"pulling needs `{package}`, which is not installed. Install it: pip install 'attribution[pull]'.")
+
+    @classmethod
+    def no_key(cls, name: str, kind: str) -> PullError:
+        """The admin key is read from the environment and from nowhere else."""
+        return cls(f"the environment has no {name}. Set it to an admin key ({kind}); project keys are refused.")
+
+    @classmethod
+    def no_address(cls, name: str) -> PullError:
+        """The address of a database is given, or in the environment."""
+        return cls(f"no database was named. Give --dsn postgresql://reader@host/litellm, or set {name}.")
+
+    @classmethod
+    def refused(cls, url: str, status: int, name: str) -> PullError:
+        """The provider refuses the key."""
+        return cls(
+            f"{url} answered {status}: the key in {name} may not read usage and cost. "
+            f"Use an organization's admin key. Pages already written stay."
+        )
+
+    @classmethod
+    def failed(cls, url: str, why: str) -> PullError:
+        """The provider did not answer in the end; what is there stays, and the next pull goes on from it."""
+        return cls(f"{url}: {why}. Pages already written stay; the same command goes on from there.")
+
+    @classmethod
+    def not_private(cls, url: str) -> PullError:
+        """An admin key travels encrypted, or not beyond this machine."""
+        return cls(f"{url} is not https. An admin key is sent over https, or to this machine only.")
+
+    @classmethod
+    def database(cls, why: str) -> PullError:
+        """The database cannot be read as asked."""
+        return cls(f"the database cannot be read: {why} Check the address (--dsn) and the right to read the table.")
 
 
 def _hint(given: str, known: list[str]) -> str:

@@ -48,6 +48,7 @@ class Run:
     is_current: bool = True
     kind: str | None = None
     grouping: str | None = None
+    start: int | None = None
 
 
 class Source(Protocol):

@@ -15,7 +15,9 @@ from attribution.sources import Run
 
 _MANIFEST_BYTES = 16 * 1024 * 1024
 #: `openai-usage-completions.by-model+project_id.2026-09-01..2026-09-08.pulled-20260910T060000Z.p0001.json`
-_PULLED = re.compile(r"^([a-z]+-[a-z_]+(?:-([a-z_]+))?)\.(?:by-([a-z_+]*)\.)?.*\.pulled-(\d{8}T\d{6}Z)\b")
+_PULLED = re.compile(
+    r"^([a-z]+-[a-z_]+(?:-([a-z_]+))?)\.(?:by-([a-z_+]*)\.)?(\d{4}-\d\d-\d\d)\.\..*\.pulled-(\d{8}T\d{6}Z)\b"
+)
 _MONTH = re.compile(r"(?:^|/)BILLING_PERIOD=(\d{4}-\d{2})(?=/)")
 _SPAN = re.compile(r"^(\d{8})-(\d{8})$")
 _PART = re.compile(r"(?:^|[-_])(\d{1,5}_\d{1,5}|\d{4,6})(?:\.[\w.]+)?$")
@@ -33,11 +35,12 @@ def pulled_run(path: Path, options: dict[str, Any]) -> Run:
     told = declared_run(options)
     if not found:
         return Run(exported_at=told)
-    moment = datetime.strptime(found[4], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    moment = datetime.strptime(found[5], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     return Run(
         export=found[1],
         exported_at=told if told is not None else normalization.instant(moment, "pulled"),
         kind=found[2],
+        start=normalization.instant(found[4], "pulled", "UTC"),
         grouping=None if found[3] is None else ",".join(sorted(filter(None, found[3].split("+")))),
     )
 

@@ -30,11 +30,17 @@ _DAY = 86_400_000_000
 def recognise(sample: Sample) -> int:
     """Look for rows with an actor and a model breakdown."""
     rows = [row for page in sample.documents for row in _rows(page) if isinstance(row, dict)]
-    return 97 if any("model_breakdown" in row and "actor" in row for row in rows) else 0
+    if any("model_breakdown" in row and "actor" in row for row in rows):
+        return 97
+    is_empty = not rows and bool(sample.documents) and all("has_more" in page for page in sample.documents)
+    return 45 if is_empty and _runs.is_pulled("anthropic-claude_code", sample.path) else 0
 
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Read every row of a page: one record per developer's day."""
+    if intake.run.start is not None:
+        # A page without rows does not name its day; the pulled file's name does.
+        intake.cover(_bills.period("claude_code", intake.run.start, intake.run.start + _DAY))
     for ordinal, row in enumerate(_rows(document)):
         try:
             lines = _lines(row, intake)

@@ -59,6 +59,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
         normalization.instant(document.get(name), name, "UTC")
         for name in ("usage_start_time", "usage_end_time", "export_time")
     )
+    start = _bills.required(start, "usage_start_time")
     account = normalization.text(document.get("billing_account_id"), "billing_account_id")
     description = normalization.text(sku.get("description"), "sku.description")
     said = _google_skus.parse(description or "")
@@ -68,7 +69,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
     tags = _tags(document, flags)
     base: Row = {
         "provider": "google",
-        "period_start": _bills.required(start, "usage_start_time"),
+        "period_start": start,
         "period_end": end,
         "billing_period": _invoice_month(invoice.get("month")),
         "account_id": account,
@@ -84,7 +85,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
         "tags": tags,
         "meter": said["meter"],
         "exported_at": exported_at,
-        "replaces_key": "/".join((account or "", str(document.get("usage_start_time")))),
+        "replaces_key": _bills.period(account or "", start, start),
         "grouping": intake.options.get("grouping"),
         "flags": flags or None,
     }
