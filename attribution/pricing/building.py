@@ -35,6 +35,7 @@ class Built:
     book: PriceBook
     conflicts: list[Conflict]
     inputs: dict[str, str]
+    given: list[Rate]
 
 
 def folder() -> Traversable:
@@ -59,7 +60,7 @@ def build_book() -> Built:
     kept += _uplifted(kept, litellm.uplifts(price_map, inputs["litellm"]), known)
     rates = [replace(rate, price=rate.price.quantize(_PLACES)) for rate in sorted(kept, key=_order)]
     fingerprint = fingerprint_of(rates, names)
-    return Built(PriceBook(rates, names, genai.fallbacks(), as_of, fingerprint), conflicts, inputs)
+    return Built(PriceBook(rates, names, genai.fallbacks(), as_of, fingerprint), conflicts, inputs, [*ours, *theirs])
 
 
 def _vendored(prefix: str) -> tuple[Any, str]:

@@ -64,7 +64,12 @@ def _merge_model(rates: list[Rate], preferred: str | None) -> list[Rate]:
     chosen = list(standard)
     for tier in sorted(tiers):
         if tier != "standard":
-            dated = [r for given in tiers[tier] for r in _while_standard_holds(given, tiers["standard"], standard)]
+            first = min((r.valid_from for r in tiers[tier] if r.basis == "verified"), default=BEGINNING)
+            dated = [
+                piece
+                for given in tiers[tier]
+                for piece in _while_standard_holds(given, tiers["standard"], standard, first)
+            ]
             chosen += _timeline(dated, preferred)
     return chosen
 
@@ -116,22 +121,33 @@ def _reason(rate: Rate, preferred: str | None) -> str:
     }[_rank(rate, True, preferred)]
 
 
-def _while_standard_holds(rate: Rate, given: list[Rate], standard: list[Rate]) -> list[Rate]:
-    """Limit a tier price that is not dated to the times when the standard price is the one it goes with."""
+def _while_standard_holds(rate: Rate, given: list[Rate], standard: list[Rate], first: datetime) -> list[Rate]:
+    """Limit a tier price that is not dated to the times when the standard price is the one it goes with.
+
+    A price that was first verified on a day held before it too, as long as the standard price was the same.
+    """
     if rate.source not in ("genai-prices", "litellm"):
         return [rate]
-    beside = [r for r in given if r.source == rate.source and r.meter == "input" and r.context_over < 0]
+    is_verified = rate.basis == "verified"
+    if is_verified and rate.valid_from > first:
+        return [rate]
+    beside = [
+        r
+        for r in given
+        if (r.source, r.meter, r.context_over) == (rate.source, "input", -1)
+        and (not is_verified or r.valid_from <= rate.valid_from < r.valid_to)
+    ]
     if not beside:
         return [rate]
-    price = beside[-1].price * Decimal(1_000_000) / beside[-1].per
-    pieces = [rate] if rate.basis == "verified" else []
-    until = rate.valid_from if rate.basis == "verified" else rate.valid_to
+    price = beside[-1].price / beside[-1].per
+    until = rate.valid_from if is_verified else rate.valid_to
+    since = BEGINNING if is_verified else rate.valid_from
+    pieces = [rate] if is_verified else []
     for then in standard:
-        if then.meter != "input" or then.context_over >= 0 or then.second_from > 0:
-            continue
-        if then.price * Decimal(1_000_000) / then.per == price and then.valid_from < until:
-            start = then.valid_from if rate.basis == "verified" else max(then.valid_from, rate.valid_from)
-            pieces.append(replace(rate, valid_from=start, valid_to=min(then.valid_to, until), basis="extended"))
+        is_base = then.meter == "input" and then.context_over < 0 and then.second_from == 0
+        if is_base and then.price / then.per == price and then.valid_from < until:
+            start, end = max(then.valid_from, since), min(then.valid_to, until)
+            pieces.append(replace(rate, valid_from=start, valid_to=end, basis="extended"))
     return pieces
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from attribution.errors import ConfigurationError
 from attribution.pricing.book import Name, PriceBook, Rate
+from attribution.pricing.merging import Conflict
 
 _TYPES = {
     "price": pa.decimal128(38, 12),
@@ -51,8 +54,8 @@ def fingerprint_of(rates: Iterable[Rate], names: Iterable[Name]) -> str:
     return digest.hexdigest()[:16]
 
 
-def write_book(book: PriceBook, inputs: Mapping[str, str], folder: Path) -> None:
-    """Write a book into a folder: rates, names, and a small text of what it was made of."""
+def write_book(book: PriceBook, conflicts: Iterable[Conflict], inputs: Mapping[str, str], folder: Path) -> None:
+    """Write a book into a folder: rates, names, the sources' conflicts, and a small text of what it was made of."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = {f.name: [getattr(rate, f.name) for rate in book.rates] for f in fields(Rate)}
     pq.write_table(
@@ -64,6 +67,10 @@ def write_book(book: PriceBook, inputs: Mapping[str, str], folder: Path) -> None
         "clause": [_clause_text(n.clause) for n in book.names],
     }
     pq.write_table(pa.table(names), folder / "names.parquet", compression="zstd", compression_level=19)
+    with (folder / "conflicts.csv").open("w", encoding="utf-8", newline="") as lines:
+        writer = csv.writer(lines, lineterminator="\n")
+        writer.writerow([field.name for field in fields(Conflict)])
+        writer.writerows([_plain(getattr(c, field.name)) for field in fields(Conflict)] for c in conflicts)
     about = {
         "as_of": book.as_of.isoformat(),
         "fallbacks": {provider: list(others) for provider, others in sorted(book.fallbacks.items())},
@@ -74,8 +81,35 @@ def write_book(book: PriceBook, inputs: Mapping[str, str], folder: Path) -> None
     (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
-def read_book(folder: Traversable) -> PriceBook:
-    """Read a book that `write_book` wrote."""
+def read_book(folder: Traversable | str) -> PriceBook:
+    """Read a book from a folder that `attribution prices build --into` wrote.
+
+    Parameters
+    ----------
+    folder
+        The folder with `about.json`, `rates.parquet` and `names.parquet`.
+
+    Returns
+    -------
+    PriceBook
+        The rates, for `price_events(book=…)`, `price(book=…)` and `reprice(book=…)`.
+
+    Raises
+    ------
+    ConfigurationError
+        If there is no book in the folder.
+
+    Examples
+    --------
+    >>> from importlib import resources
+    >>> import attribution as at
+    >>> len(at.read_book(resources.files("attribution") / "prices" / "book").fingerprint)
+    16
+    """
+    folder = Path(folder) if isinstance(folder, str) else folder
+    if not (folder / "about.json").is_file():
+        expected = "about.json, rates.parquet and names.parquet, as `attribution prices build --into` writes them"
+        raise ConfigurationError.at(str(folder), None, "there is no price book here", expected)
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     names = _table(folder / "names.parquet")
     clauses = zip(names["provider"], names["model"], names["clause"], strict=True)

@@ -117,13 +117,32 @@ def _model_rates(provider: str, model: Any) -> Iterator[Rate]:
     for conditions, prices in _standard(model.prices):
         for rate in _meter_rates(base, prices):
             yield replace(rate, **conditions)
+    tiers: dict[str, list[Any]] = {}
     for variant in model.price_variants or ():
         tier = _TIERS.get(next(iter(variant.when.items()))) if len(variant.when) == 1 else None
-        if tier is None:
-            continue
-        start = _midnight(variant.constraint.start_date) if variant.constraint else BEGINNING
-        for rate in _meter_rates(base, variant.prices):
-            yield replace(rate, service_tier=tier, valid_from=start, basis="verified" if variant.constraint else "")
+        if tier is not None:
+            tiers.setdefault(tier, []).append(variant)
+    for tier, variants in tiers.items():
+        yield from _variant_rates(replace(base, service_tier=tier), variants)
+
+
+def _variant_rates(base: Rate, variants: list[Any]) -> Iterator[Rate]:
+    """Yield a tier's prices over time; of the variants that have begun, the first in their order counts by meter."""
+    starts = sorted({_start(variant) for variant in variants})
+    for position, start in enumerate(starts):
+        end = starts[position + 1] if position + 1 < len(starts) else FOREVER
+        told: set[str] = set()
+        for variant in variants:
+            if _start(variant) > start:
+                continue
+            basis = "verified" if start > BEGINNING else "undated"
+            found = list(_meter_rates(replace(base, valid_from=start, valid_to=end, basis=basis), variant.prices))
+            yield from (rate for rate in found if rate.meter not in told)
+            told |= {rate.meter for rate in found}
+
+
+def _start(variant: Any) -> datetime:
+    return _midnight(variant.constraint.start_date) if variant.constraint else BEGINNING
 
 
 def _standard(prices: Any) -> Iterator[tuple[dict[str, Any], Any]]:

@@ -1,0 +1,114 @@
+"""`attribution prices`: what the price book says, where it is from, and whether sources were right."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from attribution import showing
+from attribution.cli.opening import AsJson, Config, Paths, opened
+
+app = typer.Typer(
+    help="Show, compare, build and check the price book; audit what sources claimed.", no_args_is_help=True
+)
+
+Provider = Annotated[str | None, typer.Option("--provider", help="Only this provider.")]
+Date = Annotated[datetime | None, typer.Option("--at", help="Only what held at this moment (UTC).")]
+
+
+def register(parent: typer.Typer) -> None:
+    """Add `prices`."""
+    parent.add_typer(app, name="prices")
+
+
+@app.command("list")
+def list_prices(provider: Provider = None, as_json: AsJson = False) -> None:
+    """List the models that have prices."""
+    from attribution.pricing.listing import list_models
+    from attribution.pricing.storing import shipped_book
+
+    book = shipped_book()
+    _print("prices list", list_models(book, provider), as_json, book=book.fingerprint)
+
+
+@app.command("show")
+def show_price(model: str, provider: Provider = None, at: Date = None, as_json: AsJson = False) -> None:
+    """Show every price of a model, with its conditions and its source."""
+    from attribution.pricing.listing import show_model
+    from attribution.pricing.storing import shipped_book
+
+    book = shipped_book()
+    rows = show_model(book, model, provider, at)
+    if not as_json:
+        rows = rows.drop(columns=["source_entry", "entry", "basis"]).dropna(axis="columns", how="all")
+        rows["price"] = [f"{price.normalize():f}" for price in rows["price"]]  # a price is never rounded, not even here
+    _print("prices show", rows, as_json, book=book.fingerprint)
+
+
+@app.command("diff")
+def diff_books(before: str, after: str, as_json: AsJson = False) -> None:
+    """Compare two books: folders that `build --into` wrote, or `shipped`."""
+    from attribution.pricing.listing import compare_books
+    from attribution.pricing.storing import read_book, shipped_book
+
+    one, other = (shipped_book() if name == "shipped" else read_book(name) for name in (before, after))
+    _print("prices diff", compare_books(one, other), as_json, before=one.fingerprint, after=other.fingerprint)
+
+
+@app.command("build")
+def build(
+    into: Annotated[Path | None, typer.Option("--into", metavar="FOLDER", help="Write the book here.")] = None,
+) -> None:
+    """Compile the book from its sources and compare it with the one that is shipped; exit 1 if they differ."""
+    from attribution.pricing.building import build_book
+    from attribution.pricing.storing import shipped_book, write_book
+
+    built = build_book()
+    if into:
+        write_book(built.book, built.conflicts, built.inputs, into)
+        typer.echo(f"{into}: {len(built.book.rates):,} rates, {len(built.conflicts):,} conflicts")
+    inputs = ", ".join(f"{name} {version}" for name, version in sorted(built.inputs.items()))
+    typer.echo(f"built {built.book.fingerprint} from {inputs}")
+    shipped = shipped_book().fingerprint
+    if shipped != built.book.fingerprint:
+        typer.echo(f"the shipped book is {shipped}; `attribution prices diff shipped FOLDER` shows what differs")
+        raise typer.Exit(1)
+    typer.echo("the shipped book is the same")
+
+
+@app.command("check")
+def check(as_json: AsJson = False) -> None:
+    """Print how often the sources agree, by provider, and where the book had to choose."""
+    from attribution.cli import screen
+    from attribution.pricing.building import build_book
+    from attribution.pricing.listing import compare_sources
+
+    built = build_book()
+    _print("prices check", compare_sources(built.given, built.book.as_of), as_json, conflicts=len(built.conflicts))
+    if not as_json:
+        screen.say(f"{len(built.conflicts):,} conflicts, each with the reason of the choice: prices/book/conflicts.csv")
+
+
+@app.command("audit")
+def audit(paths: Paths, config: Config = None, as_json: AsJson = False) -> None:
+    """Compare what gateways and SDKs claimed with the list price of the same calls."""
+    from attribution.pricing import audit_claims
+
+    with opened(paths, config) as (ledger, _):
+        rows = audit_claims(ledger)
+    _print("prices audit", rows, as_json)
+
+
+def _print(command: str, rows: Any, as_json: bool, **more: Any) -> None:
+    from attribution.cli import screen
+
+    if as_json:
+        screen.print_json({"command": command, **more, "rows": screen.records(rows)})
+        return
+    if rows.empty:
+        screen.say("There is nothing to show.")
+        return
+    screen.table(list(rows.columns), [[row[name] for name in rows.columns] for row in showing.rows(rows)])
