@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -87,7 +89,100 @@ def hop(row: Mapping[str, Any]) -> str:
     ends = [None if is_missing(row[end]) else visible(row[end]) for end in ("producer", "consumer")]
     between = [visible(row[name]) for name in ("system", "destination") if not is_missing(row[name])]
     if ends[0] is None or ends[0] == ends[1]:
-        name = ends[1] or "the first service"
+        name = ends[1] or "an unnamed service"
     else:
         name = f"{ends[0]} → {ends[1] or 'unknown'}"
     return name + (f" ({', '.join(dict.fromkeys(between))})" if between else "")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A frame as people read it: the frame is in `frame`, exact and untouched."""
+
+    frame: pd.DataFrame
+    empty: str
+
+    def _cells(self) -> tuple[list[str], list[list[tuple[str, bool]]]]:
+        names = [str(name) for name in self.frame.columns]
+        return names, [[_cell(name, row[name]) for name in names] for row in rows(self.frame)]
+
+    def _repr_html_(self) -> str:
+        names, lines = self._cells()
+        if not lines:
+            return f"<p>{escape(self.empty)}</p>"
+        right = [any(line[place][1] for line in lines) for place in range(len(names))]
+        align = ["right" if is_right else "left" for is_right in right]
+        head = "".join(
+            f'<th style="text-align:{a}">{escape(visible(n))}</th>' for n, a in zip(names, align, strict=True)
+        )
+        body = "".join(
+            "<tr>"
+            + "".join(
+                f'<td style="text-align:{a}">{escape(text)}</td>' for (text, _), a in zip(line, align, strict=True)
+            )
+            + "</tr>"
+            for line in lines
+        )
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+    def __repr__(self) -> str:
+        names, lines = self._cells()
+        if not lines:
+            return self.empty
+        texts = [[visible(name) for name in names]] + [[text for text, _ in line] for line in lines]
+        widths = [max(len(line[place]) for line in texts) for place in range(len(names))]
+        is_right = [any(line[place][1] for line in lines) for place in range(len(names))]
+        return "\n".join(
+            "  ".join(
+                text.rjust(width) if right else text.ljust(width)
+                for text, width, right in zip(line, widths, is_right, strict=True)
+            ).rstrip()
+            for line in texts
+        )
+
+
+def show(frame: pd.DataFrame, *, top: int = 20, empty: str = "There is nothing to show.") -> Shown:
+    """Show an answer as people read it: dollars, shares in percent, UTC times, a dash for what is not there.
+
+    Parameters
+    ----------
+    frame
+        What a question returned; it is not changed.
+    top
+        How many rows to show at most.
+    empty
+        What to say when there are none.
+
+    Returns
+    -------
+    Shown
+        A table in notebooks, text elsewhere; `.frame` holds the exact rows.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.build_ledger("sample_data/traces/article/complete", quiet=True)
+    >>> at.show(at.roll_up(ledger, "provider")[["provider", "calls", "list_cost"]])
+    provider  calls  list_cost
+    aws           1          –
+    openai        1  $0.002048
+    """
+    return Shown(frame.head(top), empty)
+
+
+_SHARES = ("share", "_low", "_high")
+
+
+def _cell(name: str, value: Any) -> tuple[str, bool]:
+    """Return a cell's text and whether it is a number."""
+    if is_missing(value):
+        return "–", False
+    if isinstance(value, bool):
+        return "yes" if value else "no", False
+    if isinstance(value, Decimal):
+        return (share(value) if name.endswith(_SHARES) else dollars(value)), True
+    if isinstance(value, int):
+        return f"{value:,}", True
+    if isinstance(value, datetime):
+        return moment(value), False
+    return visible(value), False

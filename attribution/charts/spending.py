@@ -37,7 +37,8 @@ def spend(rows: pd.DataFrame, by: str = "owner_team", top: int = 10) -> alt.Laye
             alt.Tooltip("name:N", title=by),
             alt.Tooltip("shown:N", title="list cost"),
             alt.Tooltip("attempts:Q", title="attempts"),
-            alt.Tooltip("unpriced:Q", title="without a price"),
+            alt.Tooltip("unpriced_attempts:Q", title="without a price"),
+            alt.Tooltip("unmetered_attempts:Q", title="without usage"),
         ],
     )
     domain = list(dict.fromkeys(names))
@@ -62,10 +63,9 @@ def _top_and_other(rows: list[dict[str, Any]], by: str, top: int) -> list[dict[s
 
 def _bar(name: str, rows: list[dict[str, Any]], color: str) -> dict[str, Any]:
     cost = sum(row["list_cost"] or 0 for row in rows)
-    unpriced = sum(row["unpriced_attempts"] + row["unmetered_attempts"] for row in rows)
-    label = money(cost) + (f" + {unpriced:,} without a price" if unpriced else "")
-    attempts = sum(row["attempts"] for row in rows)
-    return {"name": name, "list_cost": cost, "shown": money(cost), "label": label, "color": color} | {
-        "attempts": attempts,
-        "unpriced": unpriced,
+    counts = {
+        count: sum(row[count] for row in rows) for count in ("attempts", "unpriced_attempts", "unmetered_attempts")
     }
+    unpriced = counts["unpriced_attempts"]
+    label = money(cost) + (f" + {showing.count(unpriced, 'call')} without a price" if unpriced else "")
+    return {"name": name, "list_cost": cost, "shown": money(cost), "label": label, "color": color} | counts

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_PAGE = "attribution-report.html"
 _HOPS_SHOWN = 5
+_REFUSED_SHOWN = 3
 _STYLES = {"pass": "green", "fail": "red", "not provable": "yellow"}
 
 Traces = Annotated[int, typer.Option("--traces", metavar="N", help="How many traces to draw.")]
@@ -80,8 +81,14 @@ def print_loaded(loaded: Loaded) -> None:
     """Say what became of the files, and which were not loaded."""
     from attribution import building
     from attribution.cli import screen
+    from attribution.loading import Loaded
 
-    screen.say(building.summarize(loaded))
+    screen.say(building.summarize(Loaded(loaded.files)))
+    for _, why in loaded.refused[:_REFUSED_SHOWN]:
+        screen.say(f"Not loaded: {why}", indent=2)
+    if len(loaded.refused) > _REFUSED_SHOWN:
+        more = len(loaded.refused) - _REFUSED_SHOWN
+        screen.say(f"Not loaded: {showing.count(more, 'more file')}; --json names each with the reason.", indent=2)
 
 
 def print_audit(answer: Audit) -> None:

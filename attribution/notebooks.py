@@ -1,0 +1,85 @@
+"""The guided notebooks: copied for users, executed for the repository, the same bytes every time."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from attribution import assets
+from attribution.errors import QuestionError
+
+#: What an executed notebook keeps of its metadata: JupyterLab asks for a kernel when none is named.
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def shipped() -> list[Path]:
+    """Return the notebooks that come with the package, in their order."""
+    return sorted((assets.root() / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def copy(folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
+    """Copy the guided notebooks into a folder; what is there already is kept unless `force` is given.
+
+    Parameters
+    ----------
+    folder
+        A folder, made when missing.
+    force
+        Write over notebooks of the same name.
+
+    Returns
+    -------
+    list of Path
+        The notebooks written.
+
+    Raises
+    ------
+    QuestionError
+        If a notebook of that name is there and `force` is not given; nothing is written then.
+    """
+    target = Path(folder)
+    there = [path.name for path in shipped() if (target / path.name).exists()]
+    if there and not force:
+        raise QuestionError.would_overwrite(str(target), there)
+    target.mkdir(parents=True, exist_ok=True)
+    written = []
+    for path in shipped():
+        (target / path.name).write_bytes(path.read_bytes())
+        written.append(target / path.name)
+    return written
+
+
+def build(paths: Iterable[str | os.PathLike[str]]) -> None:
+    """Execute notebooks in place and keep what is the same tomorrow: outputs, counts, no times, no widget state."""
+    import nbformat
+    from nbclient import NotebookClient
+
+    for path in map(Path, paths):
+        book = nbformat.read(path, as_version=4)
+        client = NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
+        client.execute()
+        path.write_text(as_text(book), encoding="utf-8", newline="\n")
+
+
+def as_text(book: Any) -> str:
+    """Return a notebook as text that depends on its cells and outputs only."""
+    plain = json.loads(json.dumps(book))
+    plain["metadata"] = METADATA
+    for number, cell in enumerate(plain["cells"]):
+        cell["id"] = f"cell-{number:02d}"
+        tags = cell["metadata"].get("tags")
+        cell["metadata"] = {"tags": tags} if tags else {}
+        cell["source"] = _lines(cell["source"])
+        for output in cell.get("outputs", []):
+            output["metadata"] = {}
+    return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def _lines(source: str | list[str]) -> list[str]:
+    return ("".join(source)).splitlines(keepends=True)
