@@ -118,6 +118,10 @@ def take_usage(row: Row, usage: Any, where: str) -> None:
     row["output_image_tokens"] = normalization.count(completion.get("image_tokens"), f"{where}.image_tokens")
     row["service_tier"] = normalization.service_tier(usage.get("service_tier"))
     row["region"] = normalization.text(usage.get("inference_geo"), f"{where}.inference_geo")
+    tools = _details(usage, "server_tool_use", where)
+    searches = _first((tools, "web_search_requests"), (prompt, "web_search_requests"), where=where)
+    if searches:
+        row["other_usage"] = [("web_search", Decimal(searches))]
 
 
 def _take_writes(row: Row, usage: Document, prompt: Document, where: str) -> None:

@@ -18,6 +18,10 @@ MONEY = "US dollars, LiteLLM's price list; discounts and margins of the proxy ma
 ZONE = "epoch seconds"
 MISTAKE = "a cost of 0 can be a cache hit, a failure, an unknown price or a stream without usage: one is free"
 SIGNATURE = ("litellm_call_id", "call_type", "startTime", "response_cost", "hidden_params", "model_map_information")
+#: OpenAI's, Anthropic's and Bedrock's header, as LiteLLM prefixes it on success and leaves it bare on failure.
+_REQUEST_ID_HEADERS = [
+    prefix + name for prefix in ("llm_provider-", "") for name in ("x-request-id", "request-id", "x-amzn-requestid")
+]
 _HEADERS = {"x-owner-team": "owner_team", "x-workflow-id": "workflow_id", "x-feature": "feature"}
 
 
@@ -90,7 +94,7 @@ def _identify(row: Row, document: Document, intake: Intake) -> None:
 def _take_errors(row: Row, document: Document, headers: Document) -> None:
     """Fill the provider's request id and what failed; on success the error object holds empty texts."""
     errors = _object(document, "error_information")
-    for name in ("llm_provider-x-request-id", "llm_provider-request-id", "x-request-id", "request-id"):
+    for name in _REQUEST_ID_HEADERS:
         if type(headers.get(name)) is str:
             row["provider_request_id"] = headers[name]
             break
