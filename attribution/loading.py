@@ -328,9 +328,11 @@ class _Loader:
             rewrites.number_repeats(self.ledger)
         if intake.run.is_current is False or hasattr(source, "REWRITES"):
             rewrites.settle_periods(self.ledger, row["source"], row["file_id"], intake.run, intake.periods)
+        self.ledger.run(_NOTE_CALL_RECORDS)
         for table in KEYS:
             if self.ledger.value(f"select count(*) from staged_{table}"):
-                self._settle_table(table, row, is_state)
+                prefer = getattr(source, "PREFER", _PREFER[table]) if table == "observation" else _PREFER[table]
+                self._settle_table(table, row, is_state, schema.require(prefer, of=table))
         self.ledger.run(_KEEP_PARTLY_NEW)
         counts = dict(self.ledger.rows(_FATE_COUNTS))
         row |= {
@@ -345,21 +347,21 @@ class _Loader:
         for table in KEYS:
             self.ledger.run(f"drop table staged_{table}")
 
-    def _settle_table(self, table: str, row: dict[str, Any], is_state: bool) -> None:
+    def _settle_table(self, table: str, row: dict[str, Any], is_state: bool, prefer: list[str]) -> None:
         """Keep one row per key: the later, then the larger one, whichever file came first."""
         key = ", ".join(KEYS[table])
         names = [n for n in schema.table(table).names if n not in ("file_id", "source")]
         bound = {"file_id": row["file_id"], "source": row["source"]}
         clash = self.ledger.value(_CLASHES.format(table=table, key=key))
         if clash:
-            self._resolve_clashes(table, key, row, is_state)
+            self._resolve_clashes(table, key, row, is_state, prefer)
         self.ledger.run(
             f'insert into "{table}" ({column_list(names)}, file_id, source) '
             f"select {column_list(names)}, $file_id, $source from staged_{table}",
             bound,
         )
 
-    def _resolve_clashes(self, table: str, key: str, row: dict[str, Any], is_state: bool) -> None:
+    def _resolve_clashes(self, table: str, key: str, row: dict[str, Any], is_state: bool, prefer: list[str]) -> None:
         """Rank all rows of a contested key, in the ledger and in the file, and keep the first."""
         content = [n for n in schema.table(table).names if n not in {*_PLACE, "source"}]
         parts = {
@@ -367,7 +369,7 @@ class _Loader:
             "key": key,
             "columns": column_list(content),
             "compared": column_list([name for name in content if name != "exported_at"]),
-            "prefer": ", ".join(f"{name} desc nulls last" for name in _PREFER[table]),
+            "prefer": ", ".join(f"{name} desc nulls last" for name in prefer),
             "same_key": " and ".join(f"other.{k} = clash.{k}" for k in KEYS[table]),
             "stored_record": "record_no" if table == "bill_line" else "null",
             "key_text": " || '/' || ".join(f"cast(loser.{k} as varchar)" for k in KEYS[table]),
@@ -378,8 +380,8 @@ class _Loader:
         self.ledger.run(_LOSERS, fate)
         if not is_state:
             self.ledger.run(_NOTE_CONFLICTS.format(**parts))
-        recount = _RECOUNT_RECORDS if table == "bill_line" else _RECOUNT_EARLIER
-        for statement in (_DROP_STORED.format(**parts), recount.format(**fate), _DROP_STAGED.format(**parts)):
+        recount = _RECOUNTS[table].format(**fate)
+        for statement in (_DROP_STORED.format(**parts), recount, _DROP_STAGED.format(**parts)):
             self.ledger.run(statement)
 
     def _write_places(self, row: dict[str, Any], faults: list[dict[str, Any]]) -> None:
@@ -472,7 +474,31 @@ _RECOUNT_RECORDS = """
     ) as lost
     where source_file.file_id = lost.file_id
 """
-_KEEP_PARTLY_NEW = "delete from fate where record_no in (select record_no from staged_bill_line)"
+#: A call is an observation and a span at once; its record is lost with the observation and not once more.
+_RECOUNT_SPANS = """
+    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
+    from (
+        select clash.file_id, count(*) as records
+        from clash anti join call_record using (file_id, line, trace_id, span_id)
+        where clash.record_no is null and not is_winner
+        group by clash.file_id
+    ) as lost
+    where source_file.file_id = lost.file_id
+"""
+_NOTE_CALL_RECORDS = """
+    create or replace temp table call_record as
+    select distinct file_id, line, trace_id, span_id
+    from observation semi join staged_span using (trace_id, span_id)
+"""
+_RECOUNTS = {"observation": _RECOUNT_EARLIER, "span": _RECOUNT_SPANS, "bill_line": _RECOUNT_RECORDS}
+#: A record is new as long as any of its rows is; one that contradicts another stays a conflict.
+_KEEP_PARTLY_NEW = """
+    delete from fate
+    where record_no in (select record_no from staged_bill_line)
+        or fate <> 'conflicting' and record_no in (
+            select record_no from staged_observation union all select record_no from staged_span
+        )
+"""
 _DROP_STORED = """
     delete from "{table}" as other using clash
     where {same_key} and clash.record_no is null and not clash.is_winner and other.file_id = clash.file_id

@@ -22,6 +22,7 @@ from attribution.errors import ConfigurationError, SourceError
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded, load
 from attribution.reading import Limits
+from tests.examples import FIXTURES
 
 MAPPING = {"event_id": "id", "model": "model", "input_tokens": "in", "output_tokens": "out", "owner_team": "team"}
 FATES = ("accepted", "context", "duplicates", "superseded", "conflicting", "quarantined")
@@ -176,6 +177,21 @@ def test_three_tellings_of_one_call_settle_the_same_in_every_order(tmp_path: Pat
     assert all(facts(ledger) == facts(settled[0]) for ledger in settled)
     assert {ledger.value("select sum(conflicting) from source_file") for ledger in settled} == {2}
     assert {ledger.value("select sum(records - accepted - conflicting) from source_file") for ledger in settled} == {0}
+
+
+@pytest.mark.parametrize("is_changed", [True, False])
+def test_a_record_that_is_a_call_and_a_hop_is_counted_once_whatever_becomes_of_it(
+    tmp_path: Path, is_changed: bool
+) -> None:
+    told = json.loads((FIXTURES / "sources" / "seed" / "broken_trace.json").read_text())
+    retold = told | ({"worker": {"prompt_tokens": 5, "completion_tokens": 1, "feature": "x"}} if is_changed else {})
+    paths = [write(tmp_path, lines(told), "a.jsonl"), write(tmp_path, lines(retold) + b"\n", "b.jsonl")]
+    ledger = open_ledger()
+
+    load(ledger, *paths)
+
+    rows = ledger.rows("select records, accepted, duplicates, conflicting from source_file order by path")
+    assert rows == ([(3, 3, 0, 0), (3, 0, 2, 1)] if is_changed else [(3, 3, 0, 0), (3, 0, 3, 0)])
 
 
 def test_identical_calls_without_an_id_stay_as_many_as_they_were(tmp_path: Path) -> None:

@@ -20,7 +20,11 @@ _MODALITIES = {
         "IMAGE": "input_image_tokens",
         "VIDEO": "input_video_tokens",
     },
-    "cacheTokensDetails": {"AUDIO": "cache_read_audio_tokens", "IMAGE": "cache_read_image_tokens"},
+    "cacheTokensDetails": {
+        "AUDIO": "cache_read_audio_tokens",
+        "IMAGE": "cache_read_image_tokens",
+        "VIDEO": "_cached_video",
+    },
     "candidatesTokensDetails": {"AUDIO": "output_audio_tokens", "IMAGE": "output_image_tokens"},
 }
 _SUMS = {"promptTokensDetails": "promptTokenCount", "candidatesTokensDetails": "candidatesTokenCount"}
@@ -46,6 +50,7 @@ def take_usage(row: Row, usage: Document) -> None:
     flags: list[str] = []
     for name, columns in _MODALITIES.items():
         _take_details(row, usage, name, columns, flags)
+    _leave_cached_video(row)
     row["usage_flags"] = (violations(row) or []) + flags or None
     row["service_tier"] = _tier(usage)
 
@@ -69,6 +74,13 @@ def _take_details(row: Row, usage: Document, name: str, columns: dict[str, str],
     whole = usage.get(_SUMS.get(name, ""))
     if type(whole) is int and added != whole:
         flags.append(f"{name} {added} <> {_SUMS[name]} {whole}")
+
+
+def _leave_cached_video(row: Row) -> None:
+    """Cached video is priced as any cached input and has no column of its own, so it is a cache read only."""
+    cached = row.pop("_cached_video", None)
+    if cached is not None and row.get("input_video_tokens") is not None:
+        row["input_video_tokens"] -= cached
 
 
 def _tier(usage: Document) -> Any:

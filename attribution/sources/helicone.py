@@ -159,6 +159,9 @@ def _take_usage(row: Row, record: Document) -> None:
         flags.append(
             f"total_tokens {total} <> prompt + completion + reasoning {apart + (row['reasoning_tokens'] or 0)}"
         )
+    if "prompt_cache_read_tokens" not in record:
+        row["usage_reading"] = "exclusive; this export leaves out cached, audio and reasoning tokens"
+        flags.append("input_tokens and output_tokens without their cached, audio and reasoning parts")
     row["usage_flags"] = flags or None
 
 
