@@ -7,6 +7,7 @@ A source module has a first docstring line that is its README row, and
 - `recognise(sample) -> int`: 0 (not mine) to 100 (nobody else's);
 - `read(document, line, intake)`: hands every record of a document to the intake;
 - optionally `SUPERSEDES = True`: the same id with other content is a later state, not a conflict;
+- optionally `PREFER`: the columns whose larger value decides which of two states of one observation is kept;
 - optionally `SIGNATURE`: names that its files have, so that an unknown file can be told what it misses;
 - optionally `prepare(sample, intake)`, before the first record, and `finish(intake)`, after the last.
 
