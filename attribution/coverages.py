@@ -88,7 +88,9 @@ def _statement(names: list[str]) -> str:
         ),
         dear as (select quantile_disc(list_cost, 0.99) as cost from cost_event where price_status = 'priced'),
         valued as (
-            select event_in_scope.*, coalesce(source_cost, dear.cost, 0) as guess from event_in_scope, dear
+            select event_in_scope.*, greatest(coalesce(source_cost, dear.cost, 0) - coalesce(event_in_scope.cost, 0), 0)
+                as guess
+            from event_in_scope, dear
         )
         select {column_list(names) + "," if names else ""} count(*) as calls,
             cast(coalesce(sum(cost), 0) as decimal(38, 12)) as list_cost,
