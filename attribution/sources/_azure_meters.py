@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 
 #: Names that the service has had in bills; the newest replaced the others.
 CATEGORIES = ("foundry models", "azure openai", "azure openai service", "cognitive services", "azure ai services")
@@ -42,6 +44,11 @@ def is_model_meter(category: str | None, subcategory: str | None, resource: str 
 
 def parse(name: str) -> dict[str, str | None]:
     """Return model, meter, service_tier, place and context_window of a meter name; what it does not say is null."""
+    return dict(_parse(name))
+
+
+@lru_cache(maxsize=4096)
+def _parse(name: str) -> Mapping[str, str | None]:
     words = [word for word in re.split(r"[\s_]+|-(?=[A-Za-z])|(?<=[A-Za-z])-(?=\d)", name) if word]
     lowered = [word.lower().strip("-") for word in words]
     found = {kind: bool(names & set(lowered)) for kind, names in _WORDS.items()}
@@ -82,6 +89,7 @@ def _meter(words: list[str], found: dict[str, bool]) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
 def block(unit_of_measure: str) -> tuple[Decimal, str]:
     """Return how many single units one unit of a bill stands for, and what they are: `10K` is 10,000."""
     if unit_of_measure in _ODD:

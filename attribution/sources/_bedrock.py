@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 
 #: First letters of a usage type → region, as AWS bills it.
 REGIONS = {
@@ -49,6 +50,7 @@ def region(usage_type: str) -> str | None:
     return REGIONS.get(found[1]) if found else None
 
 
+@lru_cache(maxsize=4096)
 def meter(usage_type: str, inference_type: str | None) -> str | None:
     """Return the meter of a usage type; cache words are looked for before input words, which stand in both."""
     words = re.sub(r"[^a-z0-9]+", " ", f"{inference_type or ''} {usage_type}".lower())
@@ -65,6 +67,7 @@ def meter(usage_type: str, inference_type: str | None) -> str | None:
     return "input" if "input" in words else None
 
 
+@lru_cache(maxsize=4096)
 def tier(usage_type: str) -> str | None:
     """Return the tier that a usage type names; without one it does not say."""
     words = re.split(r"[^a-z]+", usage_type.lower())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation, localcontext
+from functools import lru_cache
 from typing import Any
 
 from attribution import normalization
@@ -63,14 +64,17 @@ def scaled(value: Decimal | None, scale: Decimal | None, field: str) -> Decimal 
 def cell(document: Document, name: str) -> Any:
     """Return a cell of a table, or null where the export writes one: empty, or the word NULL."""
     value = document.get(name)
-    if isinstance(value, str):
-        value = value.strip()
-        return None if value in _NULLS else value
-    return value
+    if type(value) is not str:
+        return value
+    value = value.strip()
+    return None if value in _NULLS else value
 
 
 def text(document: Document, name: str) -> str | None:
     """Return a cell as text; numbers in text columns (accounts in Parquet) become text."""
+    value = document.get(name)
+    if not value:
+        return None if value is None or value == "" else normalization.text(value, name)
     value = cell(document, name)
     if type(value) is int:
         return str(value)
@@ -87,6 +91,13 @@ def amount(document: Document, name: str) -> Decimal | None:
     return quantity(cell(document, name), name)
 
 
+@lru_cache(maxsize=4096)
+def moment(value: Any, field: str) -> int | None:
+    """Return a time in UTC [microseconds]; tables repeat few of them, many times."""
+    return normalization.instant(value, field, "UTC")
+
+
+@lru_cache(maxsize=4096)
 def month(microseconds: int | None) -> str | None:
     """Return the month of a time, `2026-10`."""
     return None if microseconds is None else datetime.fromtimestamp(microseconds // 1_000_000, UTC).strftime("%Y-%m")
@@ -101,20 +112,38 @@ def required(value: Any, field: str) -> Any:
 
 def flat(value: Any, field: str, flags: list[str]) -> dict[str, str] | None:
     """Return tags or another flat map: an object, its JSON text with or without braces, or key–value pairs."""
-    if value is None or value == "" or value in _NULLS:
+    if value is None or value == "":
         return None
     if isinstance(value, str):
-        value = _object_text(value, field)
-        if value is None:
-            flags.append(f"{field}:not_an_object")
-            return None
-    pairs = value.items() if isinstance(value, Mapping) else _pairs(value)
+        pairs, found_flags = _flat_text(value, field)
+        flags.extend(found_flags)
+        return dict(pairs) or None
+    return _flat_pairs(value.items() if isinstance(value, Mapping) else _pairs(value), field, flags) or None
+
+
+@lru_cache(maxsize=16_384)
+def _flat_text(value: str, field: str) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Read the text of a map once; bills repeat the same tags line after line."""
+    if value.strip() in _NULLS:
+        return (), ()
+    told = _object_text(value, field)
+    if told is None:
+        return (), (f"{field}:not_an_object",)
+    flags: list[str] = []
+    found = _flat_pairs(told.items() if isinstance(told, Mapping) else _pairs(told), field, flags)
+    return tuple(found.items()), tuple(flags)
+
+
+def _flat_pairs(pairs: Iterable[tuple[Any, Any]], field: str, flags: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, content in pairs:
-        kept = normalization.owner(_plain(content), f"{field}.{mask(name)}", flags)
+        why: list[str] = []
+        kept = normalization.owner(_plain(content), field, why)
+        if why:
+            flags.extend(f"{reason}: {mask(name)}" for reason in why)
         if kept is not None:
             found[str(name).strip()] = kept
-    return found or None
+    return found
 
 
 def _object_text(value: str, field: str) -> Any:

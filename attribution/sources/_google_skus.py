@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from functools import lru_cache
 
 _MEDIA = ("audio", "image", "video")
 _TIERS = ("batch", "flex", "priority")
@@ -17,6 +19,11 @@ def parse(description: str) -> dict[str, str | None]:
 
     Storage is looked for before caching, caching before thinking, thinking before input and output.
     """
+    return dict(_parse(description))
+
+
+@lru_cache(maxsize=4096)
+def _parse(description: str) -> Mapping[str, str | None]:
     words = set(re.findall(r"[a-z]+", description.lower()))
     return {
         "model": _model(description),

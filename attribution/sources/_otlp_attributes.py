@@ -24,7 +24,7 @@ def gather(attributes: Any, names: Names = SPAN) -> Found:
     found: Found = {}
     later: list[tuple[int, str, Any, str]] = []
     try:
-        for attribute in attributes:
+        for attribute in attributes or ():
             key = attribute["key"]
             try:
                 known = names[key]

@@ -57,8 +57,11 @@ def operation_of(found: Found, name: str, odd: bool) -> tuple[str | None, str | 
     operation = found.get("operation")
     if name == "raw_gen_ai_request":
         return None, "repeats the span above: raw_gen_ai_request"
-    if odd and type(vercel := found.get("vercel_operation")) is str:
-        return _vercel(found, vercel)
+    if odd:
+        if type(vercel := found.get("vercel_operation")) is str:
+            return _vercel(found, vercel)
+        if name == "claude_code.llm_request":
+            return _claude_code(found)
     if operation is not None:
         if operation in INFERENCE:
             return INFERENCE[operation], None
@@ -80,6 +83,27 @@ def _vercel(found: Found, operation: str) -> tuple[str | None, str | None]:
     if step.group(1) == "Stream":
         found.setdefault("is_stream", True)
     return ("embeddings" if step.group(1) == "Embed" else "chat"), None
+
+
+_PLAIN = {
+    "plain_input": "input_tokens",
+    "plain_output": "output_tokens",
+    "plain_read": "cache_read_tokens",
+    "plain_write": "cache_write_tokens",
+}
+
+
+def _claude_code(found: Found) -> tuple[str, None]:
+    """Claude Code counts without a name space and as Anthropic does, and calls its request id a response id."""
+    for plain, slot in _PLAIN.items():
+        counted = normalization.count_text(found.pop(plain, None), slot)
+        if counted is not None:
+            found.setdefault(slot, counted)
+    request = found.pop("response_id", None) or found.get("request_id")
+    if type(request) is str:
+        found["provider_request_id"] = request[:200]
+    found["why_exclusive"] = "Claude Code"
+    return "chat", None
 
 
 def _by_kind(found: Found, operation: str | None) -> tuple[str | None, str | None]:

@@ -157,7 +157,13 @@ _ODD: dict[str, tuple[str, ...]] = {
     "logfire_type": ("logfire.span_type",),
     "codex_turn": ("codex.turn.token_usage.input_tokens",),
     "aggregated": ("gen_ai.aggregated_usage.input_tokens",),
+    # Claude Code has no name space of its own; Codex names the model on a span above.
     "plain_model": ("model",),
+    "plain_input": ("input_tokens",),
+    "plain_output": ("output_tokens",),
+    "plain_read": ("cache_read_tokens",),
+    "plain_write": ("cache_creation_tokens",),
+    "request_id": ("request_id",),
     "code_path": ("code.filepath", "code.file.path"),
     "code_line": ("code.lineno", "code.line.number"),
     # Usage in a value of its own.
@@ -276,3 +282,12 @@ SPAN = _table(
 )
 #: Resource and scope attributes: who runs, and what was declared for everything that runs there.
 RESOURCE = _table((_RESOURCE, ANY, 0), (_CONTRACT, ANY, 0), ({"claimed_team": _OWNER_ODD["claimed_team"][2:]}, ANY, 1))
+_LOG: dict[str, tuple[str, ...]] = {
+    "event_name": ("event.name",),
+    "event_time": ("event.timestamp",),
+    "duration_ms": ("duration_ms",),
+    "status_code": ("status_code",),
+    "speed": ("speed",),
+    "cost_usd": ("cost_usd",),
+}
+LOG = SPAN | _table((_LOG, ANY, 0))

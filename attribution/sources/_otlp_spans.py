@@ -111,6 +111,8 @@ def complete(
 
 def _exclusive(found: Found, context: Context) -> str | None:
     """Name the writers that are known to leave the cache out of the input."""
+    if "why_exclusive" in found:
+        return str(found.pop("why_exclusive"))
     if context.scope == "ai" and found.get("provider") == "anthropic" and "no_cache_tokens" not in found:
         return "Vercel AI SDK 5 with Anthropic"
     return None

@@ -70,6 +70,11 @@ def _nest(found: Found, used: int | None, made: int | None, is_exclusive: str | 
             reading = f"exclusive: total {total} = {given} + cache {cache}"
         if reading is not _INCLUSIVE:
             found["input_tokens"] = used + cache
+    hidden = found.get("reasoning_tokens")
+    if hidden and made is not None and total == (found.get("input_tokens") or 0) + made + hidden:
+        # xAI and Google count hidden reasoning beside the visible output.
+        found["output_tokens"] = made = made + hidden
+        reading += f"; output exclusive: total {total} counts reasoning {hidden} beside it"
     if total is not None and total != given and total != (found.get("input_tokens") or 0) + (made or 0):
         flags.append(f"total_tokens {total} <> input_tokens {found.get('input_tokens')} + output_tokens {made}")
     return reading

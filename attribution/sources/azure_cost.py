@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from attribution import normalization
@@ -95,6 +95,7 @@ def _amount(row: Document, name: str) -> Decimal | None:
     return next((value for value in found if value is not None), None)
 
 
+@lru_cache(maxsize=4096)
 def day(value: Any, field: str) -> int | None:
     """Return a UTC day written MM/DD/YYYY, or in ISO form."""
     if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})", value)):

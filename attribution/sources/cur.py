@@ -6,7 +6,6 @@ import re
 from decimal import Decimal
 from functools import cache
 
-from attribution import normalization
 from attribution.reading import Document, Sample
 from attribution.sources import Intake, Row, _bedrock, _bills, _runs
 
@@ -137,7 +136,7 @@ def _line(row: Document, intake: Intake) -> Row:
 
 
 def _time(row: Document, name: str) -> int | None:
-    return normalization.instant(_bills.cell(row, name), name, "UTC")
+    return _bills.moment(_bills.cell(row, name), name)
 
 
 def _product(row: Document, flags: list[str]) -> dict[str, str]:

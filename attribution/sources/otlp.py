@@ -8,6 +8,7 @@ from attribution.reading import Document, Sample, Unreadable
 from attribution.sources import Intake
 from attribution.sources._otlp_attributes import gather
 from attribution.sources._otlp_intake import Place, release, take
+from attribution.sources._otlp_logs import read_logs
 from attribution.sources._otlp_names import RESOURCE
 from attribution.sources._otlp_spans import context_of, rows_of
 from attribution.sources._otlp_values import an_object, listed
@@ -40,7 +41,7 @@ def recognise(sample: Sample) -> int:
 
 
 def read(document: Document, line: int, intake: Intake) -> None:
-    """Take every span; log records and metric points are context."""
+    """Take every span, and log records that are calls; other records and metrics are context."""
     if document and _TOP.keys().isdisjoint(document):
         raise Unreadable("not_otlp", "resourceSpans, resourceLogs or resourceMetrics", ", ".join(sorted(document)[:8]))
     place = Place(line)
@@ -48,6 +49,8 @@ def read(document: Document, line: int, intake: Intake) -> None:
         for resource in listed(document[key], key):
             if _TOP[key] == "resourceSpans":
                 _read_resource(resource, place, intake)
+            elif _TOP[key] == "resourceLogs":
+                read_logs(resource, place, intake)
             else:
                 intake.pass_over(_count_records(resource))
 
@@ -93,10 +96,10 @@ def _set_aside_all(holder: Any, fault: Unreadable, place: Place, intake: Intake)
 
 
 def _count_records(resource: Any) -> int:
-    """Count log records and metrics, so that files of them are conserved too."""
+    """Count metrics, so that files of them are conserved too."""
     found = 0
     for key, members in resource.items() if isinstance(resource, dict) else ():
-        if key.lower().replace("_", "") in ("scopelogs", "scopemetrics", "instrumentationlibrarylogs"):
+        if key.lower().replace("_", "") in ("scopemetrics", "instrumentationlibrarymetrics"):
             for group in members or ():
-                found += sum(len(group.get(name) or ()) for name in ("logRecords", "log_records", "metrics", "logs"))
+                found += len(group.get("metrics") or ())
     return found
