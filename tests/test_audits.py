@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attribution.audits import Audit, audit, band, bounds, dollars
+from attribution.audits import Audit, audit, bounds
 from attribution.building import build_ledger
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
@@ -181,15 +181,6 @@ def test_more_failures_never_lower_the_bound(traces: int, data: st.DataObject) -
 
     assert bounds.upper_limit(failures, traces) < bounds.upper_limit(failures + 1, traces) <= 1
     assert bounds.stringer_bound([1.0] * failures, traces) == pytest.approx(bounds.upper_limit(failures, traces))
-
-
-def test_amounts_and_shares_read_well() -> None:
-    assert [dollars(Decimal(a)) for a in ("1234.5", "0.000669500000", "1.60000E-7")] == [
-        "$1,234.50",
-        "$0.00067",
-        "$0.00000016",
-    ]
-    assert band(Decimal("0.119"), Decimal("0.119")) == "11.9 %"
 
 
 def test_an_unknown_trace_is_refused_with_examples() -> None:

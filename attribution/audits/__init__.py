@@ -16,6 +16,7 @@ from attribution.coverages import TARGET, measure_coverage
 from attribution.errors import QuestionError
 from attribution.hops import broken_hops
 from attribution.ledger import Ledger
+from attribution.showing import band, dollars
 
 #: Six passes mean ready for chargeback.
 PASSES_NEEDED = 6
@@ -303,32 +304,6 @@ def _named(traces: pa.Table) -> pd.DataFrame:
     for number in range(1, 7):
         frame[f"q{number}"] = [questions.STATES[state] for state in frame[f"q{number}"]]
     return frame
-
-
-def dollars(amount: Decimal) -> str:
-    """Show an amount: two digits, or as many as it takes to see a small one.
-
-    Examples
-    --------
-    >>> dollars(Decimal("2420")), dollars(Decimal("0.000669500000")), dollars(Decimal("0E-12"))
-    ('$2,420.00', '$0.00067', '$0.00')
-    """
-    if amount == 0 or abs(amount) >= Decimal("0.1"):
-        return f"${amount:,.2f}"
-    digits = 1 - amount.adjusted()
-    return f"${amount:.{digits}f}"
-
-
-def band(low: Decimal, high: Decimal) -> str:
-    """Show a share, or the two ends of it.
-
-    Examples
-    --------
-    >>> band(Decimal("0.11"), Decimal("0.11")), band(Decimal("0.11"), Decimal("0.13"))
-    ('11.0 %', '11.0–13.0 %')
-    """
-    first, last = f"{low * 100:.1f}", f"{high * 100:.1f}"
-    return f"{first} %" if first == last else f"{first}–{last} %"
 
 
 def _plain(value: Any) -> Any:
