@@ -156,9 +156,8 @@ def planted(count: int = 200, length: int = 120, seed: int = 7) -> Iterator[Labe
         kind = ("spike", "drop", "rise", "quiet")[number % 4]
         first = int(rng.integers(40, length - 15))
         size = {"spike": int(rng.integers(1, 4)), "drop": int(rng.integers(1, 4)), "rise": 14, "quiet": 0}[kind]
-        by = {"spike": rng.uniform(1.6, 4), "drop": rng.uniform(0.1, 0.5), "rise": rng.uniform(1.3, 2), "quiet": 1.0}[
-            kind
-        ]
+        low, high = {"spike": (1.6, 4.0), "drop": (0.1, 0.5), "rise": (1.3, 2.0), "quiet": (1.0, 1.0)}[kind]
+        by = rng.uniform(low, high)
         days[first : first + size] *= by
         if size:
             windows.append((first, first + size - 1))
@@ -185,7 +184,8 @@ def localization() -> None:
             counts["all"][place] += more
     for setting, (hits, wrong, missed) in counts.items():
         print(
-            f"  {setting:<28} F1 {2 * hits / (2 * hits + wrong + missed):.3f}  ({hits} right, {wrong} wrong, {missed} missed)"
+            f"  {setting:<28} F1 {2 * hits / (2 * hits + wrong + missed):.3f}  "
+            f"({hits} right, {wrong} wrong, {missed} missed)"
         )
     print(
         f"  {time.process_time() - cpu:.1f} CPU-s. Reference: RiskLoc 0.951, AutoRoot 0.912, recursive Adtributor 0.110"
@@ -199,7 +199,8 @@ def speed(count: int = 1000, length: int = 90) -> None:
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     false = (scores.is_alert | scores.is_sustained).sum() / (count * (length - BURN_IN) / 30.4)
     print(
-        f"  {count:,} series of {length} days: {cpu:.2f} CPU-s, {wall:.2f} s; {false:.3f} alert days a series-month on noise"
+        f"  {count:,} series of {length} days: {cpu:.2f} CPU-s, {wall:.2f} s; "
+        f"{false:.3f} alert days a series-month on noise"
     )
 
 
