@@ -43,6 +43,11 @@ class LedgerError(AttributionError):
         return cls(f"{path} is open elsewhere: {why} Close it there, or open it with read_only=True.")
 
     @classmethod
+    def cannot_open(cls, path: str, why: str) -> LedgerError:
+        """Say why it is no ledger that can be opened."""
+        return cls(f"{path} cannot be opened as a ledger: {why} Name a new file in an existing folder, or a ledger.")
+
+    @classmethod
     def not_a_select(cls, given: str) -> LedgerError:
         """`Ledger.sql` admits one SELECT."""
         return cls(f"`sql` takes one SELECT statement; it was given {given}. Questions never change a ledger.")

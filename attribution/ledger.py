@@ -188,13 +188,19 @@ def open_ledger(path: str | os.PathLike[str] = ":memory:", *, read_only: bool = 
     }
     try:
         connection = duckdb.connect(name, read_only=read_only, config=settings)
-    except duckdb.IOException as error:
-        raise LedgerError.in_use(name, str(error).splitlines()[0]) from error
-    _lock_down(connection, name)
-    ledger = Ledger(connection, name)
-    if not read_only:
-        _create(ledger)
-    _check_version(ledger)
+    except duckdb.Error as error:
+        why = str(error).splitlines()[0]
+        is_held = "lock" in why or isinstance(error, duckdb.ConnectionException)
+        raise (LedgerError.in_use if is_held else LedgerError.cannot_open)(name, why) from error
+    try:
+        _lock_down(connection, name)
+        ledger = Ledger(connection, name)
+        _check_version(ledger, is_new=not read_only and not ledger.tables())
+        if not read_only:
+            _create(ledger)
+    except BaseException:
+        connection.close()
+        raise
     return ledger
 
 
@@ -258,11 +264,13 @@ def _cost_event_view() -> str:
     return f"create or replace view cost_event as select {columns} from event {joins}"
 
 
-def _check_version(ledger: Ledger) -> None:
-    try:
-        found = ledger.value("select schema_version from ledger_version")
-    except duckdb.CatalogException as error:
-        raise LedgerError.other_version(ledger.path, "unknown", schema.SCHEMA_VERSION) from error
+def _check_version(ledger: Ledger, *, is_new: bool) -> None:
+    """Refuse a file of another version, or of another program, before anything in it is touched."""
+    if is_new:
+        return
+    found = "unknown"
+    if "ledger_version" in ledger.tables():
+        found = str(ledger.value("select max(schema_version) from ledger_version"))
     if found != schema.SCHEMA_VERSION:
         raise LedgerError.other_version(ledger.path, found, schema.SCHEMA_VERSION)
 
