@@ -98,7 +98,8 @@ def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
     nested = is_review(calls, company) & (calls["hop"] == SIGNATURES.index("h10"))
     called = nested | (is_guard(calls, company) & ("cross_team_agent" in faults))
     evidence = np.where(elsewhere, EVIDENCE.index("matched"), calls["evidence"])
-    calls["evidence"] = np.where(called & declared & (calls["status"] == OK), EVIDENCE.index("inherited"), evidence)
+    above = (called & (calls["status"] == OK)) | calls["in_langfuse"]
+    calls["evidence"] = np.where(above & declared, EVIDENCE.index("inherited"), evidence)
 
 
 def _ids(page: Page, company: Company, ids: Ids) -> None:

@@ -55,6 +55,12 @@ def span(
     )
 
 
+def worker_of(workflow: Workflow, hop: str) -> str:
+    """Return the service behind the queue: a broken worker is broken for all, its healthy successor is another."""
+    is_replaced = workflow.hop in ("h1", "h2", "h3", "h4", "h9") and hop != workflow.hop
+    return f"{workflow.worker}-next" if is_replaced else workflow.worker
+
+
 class Dialect:
     """How each instrumentation writes the ownership contract."""
 
@@ -211,12 +217,12 @@ def _queued(root: Root) -> Iterator[tuple[Key, str]]:
         )
     begin, end = root.worked
     if hop == "h2":
-        yield (flow.worker, *scope), span(root.second, root.consumer, "", runs, CONSUMER, begin, end, carried)
+        yield (worker_of(flow, hop), *scope), span(root.second, root.consumer, "", runs, CONSUMER, begin, end, carried)
     elif hop not in ("h1", "h8"):
         owner = [] if hop == "h9" else root.owner
         closes = begin + 1 if hop == "h9" else end
         yield (
-            (flow.worker, *scope),
+            (worker_of(flow, hop), *scope),
             span(root.trace, root.consumer, root.producer, runs, CONSUMER, begin, closes, owner + carried, flags=768),
         )
 

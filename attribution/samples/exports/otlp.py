@@ -9,7 +9,7 @@ import numpy as np
 from attribution.samples.company import Company
 from attribution.samples.files import Folder
 from attribution.samples.page import Page
-from attribution.samples.spans import Dialect, Root, attribute, flag, number, request_spans, span
+from attribution.samples.spans import Dialect, Root, attribute, flag, number, request_spans, span, worker_of
 
 SPANS_PER_LINE = 48
 GENAI = "opentelemetry.instrumentation.genai.openai", "1.3b0"
@@ -75,7 +75,7 @@ def _call_spans(page: Page, company: Company, batches: Batch) -> None:
         is_anthropic = company.deployments[page["deployment"][row]].provider == "anthropic"
         if is_anthropic and workflow.dialect == "genai":
             scope = GENAI_ANTHROPIC
-        service = workflow.worker if page["is_async"][row] and workflow.worker else workflow.service
+        service = worker_of(workflow, page["hop_name"][row] or "") if page["is_async"][row] else workflow.service
         if scope == GENAI_ANTHROPIC:
             batches.setdefault((service, *ANTHROPIC_SDK), []).append(_sdk_span(page, company, row))
         batches.setdefault((service, *scope), []).append(write[workflow.dialect](page, company, row))
