@@ -121,7 +121,8 @@ def explain_event(ledger: Ledger, event_id: str | uuid.UUID) -> EventExplanation
 
 
 _RECORDS = """
-    select event_record.source, role, source_file.path || ':' || event_record.line as place, joined_by, rank, response_id, gateway_call_id,
+    select event_record.source, role, source_file.path || ':' || event_record.line as place, joined_by,
+        rank, response_id, gateway_call_id,
         event_record.trace_id, span_id, input_tokens, output_tokens, cache_read_tokens, usage_reading, usage_flags,
         owner_team, workflow_id, feature, claimed_team, ownership_flags, source_cost
     from event_record left join source_file using (file_id)

@@ -197,7 +197,7 @@ def _in_other_fields(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         most = max(rows, key=lambda row: (row["calls"], row["field"]))
         for row in rows:
             if row["field"] != most["field"] and row["calls"] * 10 <= most["calls"]:
-                detail = f"{ascii(value)} usually stands in {most['field']}"
+                detail = f"{value!a} usually stands in {most['field']}"
                 found.append({"finding": "other_field", "field": row["field"], "detail": detail, **_sums(row)})
     return found
 

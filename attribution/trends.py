@@ -86,7 +86,9 @@ def coverage_trend(ledger: Ledger, *, penalty: float = PENALTY) -> CoverageTrend
     return CoverageTrend(
         days=shown.to_pandas(types_mapper=pd.ArrowDtype),
         changes=pa.Table.from_pylist(changes, types).to_pandas(types_mapper=pd.ArrowDtype),
-        parameters=f"PELT, {MODEL} cost, at least {MIN_DAYS} days a level, penalty {penalty:g} × noise variance × ln(days)",
+        parameters=(
+            f"PELT, {MODEL} cost, at least {MIN_DAYS} days a level, penalty {penalty:g} × noise variance × ln(days)"
+        ),
     )
 
 
@@ -103,8 +105,10 @@ def _levels(shares: list[float], penalty: float) -> list[tuple[int, int, int]]:
     steps = np.diff(signal)
     # Noise from day-to-day steps, so that a lasting change of level does not count as noise.
     noise = (1.4826 * float(np.median(np.abs(steps - np.median(steps))))) ** 2 / 2
-    ends = ruptures.Pelt(model=MODEL, min_size=MIN_DAYS, jump=1).fit(signal).predict(
-        pen=max(penalty * noise * math.log(len(shares)), 1e-6)
+    ends = (
+        ruptures.Pelt(model=MODEL, min_size=MIN_DAYS, jump=1)
+        .fit(signal)
+        .predict(pen=max(penalty * noise * math.log(len(shares)), 1e-6))
     )
     bounds = [0, *ends]
     return [(bounds[i - 1], bounds[i], bounds[i + 1]) for i in range(1, len(bounds) - 1)]

@@ -267,8 +267,8 @@ def _bound(rows: list[dict[str, Any]], population: dict[str, Any]) -> str:
     failing = sum(max(row[f"q{q}"] for q in range(1, 7)) == questions.FAIL for row in drawn)
     limit = bounds.upper_limit(failing, len(drawn))
     return (
-        f"{len(drawn)} traces drawn, {failing} of them failing: with 95 % confidence less than {limit * 100:.1f} % of all "
-        f"dollars fail. To prove less than 2 % takes {bounds.traces_needed(0.02)} drawn traces with none failing."
+        f"{len(drawn)} traces drawn, {failing} of them failing: with 95 % confidence less than {limit * 100:.1f} % "
+        f"of all dollars fail. To prove less than 2 % takes {bounds.traces_needed(0.02)} drawn traces with none failing."
     )
 
 

@@ -65,11 +65,12 @@ _PATTERNS = """
         union all select 4, by_gateway, owner, cost from guess
         union all select 5, owner, owner, cost from guess
     ),
+    shared_key as (select api_key_id from key_sum group by api_key_id having count(*) > 1),
     shown as (
         select count(distinct api_key_id) as keys, count(distinct project_id) as projects,
             count(*) filter (where by_gateway is not null) as at_gateway, count(*) as calls,
             count(*) filter (where owner_evidence in ('declared', 'matched') and trace_id is not null) as end_to_end,
-            (select count(*) from (select api_key_id from key_sum group by api_key_id having count(*) > 1)) as shared_keys
+            (select count(*) from shared_key) as shared_keys
         from guess
     )
     select number, ['One shared API key per environment', 'Separate API key per team',

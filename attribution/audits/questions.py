@@ -101,7 +101,8 @@ _EXAMINED = """
     disputed as (select distinct event_id from conflict where kind = 'usage'),
     event_in_scope as (
         select cost_event.*, coalesce(list_cost, priced_part) as cost,
-            list_filter(coalesce(usage_flags, []), lambda flag: not starts_with(flag, 'source_cost')) as contradictions, seen.* exclude (event_id, span_id),
+            list_filter(coalesce(usage_flags, []), lambda flag: not starts_with(flag, 'source_cost')) as contradictions,
+            seen.* exclude (event_id, span_id),
             seen.span_id as seen_span_id, path.* exclude (event_id), has_spans.any_span,
             known_trace.trace_id is not null as is_known_trace, disputed.event_id is not null as is_disputed
         from cost_event

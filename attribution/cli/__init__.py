@@ -22,7 +22,7 @@ from attribution.showing import visible
 WELL, NO, COULD_NOT_RUN = 0, 1, 2
 
 #: Command modules in the order in which help lists them.
-MODULES = ("audit", "coverage", "hops", "check", "report", "inspect", "sources", "prices", "changes", "sample", "pull", "notebooks")
+MODULES = ("audit", "coverage", "hops", "check", "ownership", "report", "inspect", "sources", "prices", "changes", "sample", "pull", "notebooks")
 
 
 class Commands(TyperGroup):

@@ -1,0 +1,176 @@
+"""The evidence behind ownership: match report, key matrix, repair, hygiene, one event explained, coverage trend."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attribution.building import build_ledger
+from attribution.errors import QuestionError
+from attribution.event_explanations import explain_event
+from attribution.hygiene import hash_ids, lint_ownership, look_alikes, skeleton
+from attribution.keys import key_matrix
+from attribution.ledger import Ledger
+from attribution.match_reports import match_report
+from attribution.repairs import measure_repair
+from attribution.trends import coverage_trend
+from tests.examples import call, ledger_of
+
+CAPTURED = Path(__file__).resolve().parents[1] / "sample_data" / "traces" / "captured"
+
+
+@pytest.fixture(scope="module")
+def captured() -> Ledger:
+    return build_ledger(CAPTURED, quiet=True)
+
+
+def test_every_record_is_in_exactly_one_call(captured: Ledger) -> None:
+    report = match_report(captured)
+
+    assert report.by_sources["records"].sum() == captured.value("select count(*) from observation")
+    assert report.by_sources["calls"].sum() == captured.value("select count(*) from cost_event")
+
+
+def test_two_exports_of_one_gateway_are_counted_once(captured: Ledger) -> None:
+    once = build_ledger(CAPTURED / "litellm" / "spend_logs_payload.proxy.jsonl", quiet=True)
+    cost = once.value("select sum(list_cost) from cost_event")
+    both = build_ledger(
+        CAPTURED / "litellm" / "spend_logs_payload.proxy.jsonl",
+        CAPTURED / "litellm" / "standard_logging_payload.proxy.jsonl",
+        quiet=True,
+    )
+
+    assert both.value("select sum(list_cost) from cost_event") == cost
+    assert match_report(both).double_counted == cost
+
+
+def test_the_key_is_platforms_and_most_of_its_spend_supports() -> None:
+    held = [{"key_id": "k1", "kind": "api_key", "owner_team": "platform", "is_exclusive": False}]
+    ledger = ledger_of(
+        call("a", api_key_id="k1", list_cost="62"),
+        call("b", api_key_id="k1", owner_team="search", list_cost="38"),
+        key=held,
+    )
+
+    cells = key_matrix(ledger)[["key_holder", "owner_team", "list_cost", "share_of_key"]].to_dict("records")
+    assert cells == [
+        {
+            "key_holder": "platform",
+            "owner_team": "support",
+            "list_cost": Decimal(62),
+            "share_of_key": Decimal("0.620000"),
+        },
+        {"key_holder": "platform", "owner_team": "search", "list_cost": Decimal(38), "share_of_key": Decimal("0.38")},
+    ]
+
+
+def test_measuring_repair_leaves_the_ledger_as_it_was(captured: Ledger) -> None:
+    before = captured.rows("select * from cost_event order by event_id")
+
+    measure_repair(captured, share=Decimal(1))
+
+    assert captured.rows("select * from cost_event order by event_id") == before
+
+
+def test_hidden_owners_are_found_again_from_spans_above(captured: Ledger) -> None:
+    repaired = measure_repair(captured, share=Decimal(1))
+    inherited = repaired[repaired["rung"] == "inherited"].iloc[0]
+
+    assert inherited["right"] == inherited["hidden_calls"] == 14
+    assert inherited["precision"] == 1
+    assert repaired["wrong"].sum() == 0
+
+
+def test_hiding_nothing_is_refused(captured: Ledger) -> None:
+    with pytest.raises(QuestionError, match="share"):
+        measure_repair(captured, share=Decimal(0))
+
+
+def test_look_alike_teams_are_one_group_and_stay_apart() -> None:
+    ledger = ledger_of(
+        call("a", owner_team="Support"),
+        call("b", owner_team="suppоrt"),  # the o is Cyrillic
+        call("c", owner_team="search"),
+    )
+
+    groups = look_alikes(ledger)
+    assert groups[["skeleton", "names"]].to_dict("records") == [{"skeleton": "support", "names": 2}]
+    assert "\\u043e" in groups["teams"].item()
+    assert ledger.value("select count(distinct owner_team) from cost_event") == 3
+
+
+@given(st.text(min_size=1))
+def test_a_name_looks_like_itself_in_any_case_and_spacing(name: str) -> None:
+    assert skeleton(name) == skeleton(f" {name} ")
+    assert skeleton(name.upper().lower()) == skeleton(name.upper().lower().upper().lower())
+
+
+def test_a_feature_in_the_team_field_is_found() -> None:
+    usual = [call(f"u{i}", feature="classify") for i in range(20)]
+    ledger = ledger_of(*usual, call("x", owner_team="classify", list_cost="5"))
+
+    found = lint_ownership(ledger)
+    assert found[["finding", "field", "list_cost"]].to_dict("records") == [
+        {"finding": "other_field", "field": "owner_team", "list_cost": Decimal(5)}
+    ]
+
+
+def test_teams_that_the_registry_does_not_know_are_named() -> None:
+    ledger = ledger_of(call("a"), call("b", owner_team="supprot"), team=[{"team": "support"}])
+
+    assert lint_ownership(ledger)["detail"].tolist() == ["supprot"]
+
+
+def test_ids_are_hashed_with_a_key_and_never_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ATTRIBUTION_HASH_KEY", raising=False)
+    frame = pd.DataFrame({"tenant_id": ["acme", "acme", None], "n": [1, 2, 3]})
+
+    hashed = hash_ids(frame, "secret")
+    first, second, missing = hashed["tenant_id_hash"]
+    assert first == second
+    assert first.startswith("h_")
+    assert "acme" not in first
+    assert pd.isna(missing)
+    assert hash_ids(frame, "other")["tenant_id_hash"][0] != first
+    with pytest.raises(QuestionError, match="ATTRIBUTION_HASH_KEY"):
+        hash_ids(frame)
+
+
+def test_an_event_is_explained_down_to_file_line_and_price(captured: Ledger) -> None:
+    event = captured.value(
+        "select event_id from cost_event where sources > 1 and list_cost is not null order by event_id limit 1"
+    )
+
+    found = explain_event(captured, event)
+    assert all(":" in place for place in found.records["place"])
+    assert found.items["list_cost"].sum() == found.event["list_cost"]
+    assert found.items["price_entry"].notna().all()
+    assert json.dumps(found.to_dict())
+    assert "owner_team" in found.to_text()
+
+
+def test_an_unknown_event_is_refused(captured: Ledger) -> None:
+    with pytest.raises(QuestionError, match="event_id"):
+        explain_event(captured, "no-such-event")
+
+
+def test_the_first_bad_day_is_named() -> None:
+    def day(number: int, owner: str | None) -> list[dict[str, object]]:
+        at = datetime(2026, 9, 1) + timedelta(days=number)
+        owned = call(f"o{number}", started_at=at, list_cost="90")
+        return [owned, call(f"x{number}", started_at=at, owner_team=owner, list_cost="10")]
+
+    calls = [c for n in range(30) for c in day(n, "support" if n < 18 else None)]
+    trend = coverage_trend(ledger_of(*calls))
+
+    assert trend.changes.to_dict("records") == [
+        {"first_day": "2026-09-19", "before": 0.0, "after": 0.1, "is_worse": True}
+    ]
+    assert "PELT" in trend.parameters
