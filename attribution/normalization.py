@@ -101,7 +101,9 @@ _NO_TIER = {"", "auto", "none", "not_given", "unspecified"}
 _WRAPPED_ID = "resp_bGl0ZWxsbT"
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _API_KEY = re.compile(r"\b(?:sk|pk|rk)-[\w-]{8,}|\bAKIA[A-Z0-9]{12,}|\bgh[pousr]_\w{20,}|\bAIza[\w-]{20,}")
-_PHONE = re.compile(r"(?<![\w.-])\+?\d{1,3}[ ()-]{1,2}\d{2,4}[ ()-]{1,2}\d{3,}[\d ()-]*(?![\w-])|(?<!\w)\+\d{9,15}(?!\w)")
+_PHONE = re.compile(
+    r"(?<![\w.-])\+?\d{1,3}[ ()-]{1,2}\d{2,4}[ ()-]{1,2}\d{3,}[\d ()-]*(?![\w-])|(?<!\w)\+\d{9,15}(?!\w)"
+)
 _CARD = re.compile(r"(?<!\d)(?:\d[ -]?){15,16}(?!\d)")
 _HASH = re.compile(r"^(?:[A-Za-z]{1,12}[_:-])?(?:hmac-sha256:|sha256:)?[0-9a-fA-F]{4,128}$")
 
@@ -188,7 +190,7 @@ def money(value: Any, field: str) -> Decimal | None:
     elif not isinstance(value, Decimal):
         raise Unreadable("not_money", "a number", mask(value), field)
     try:
-        if not value.is_finite() or abs(value) > Decimal(10) ** 18:
+        if not value.is_finite() or value.adjusted() > 18:
             raise InvalidOperation
         return value.quantize(_PICO)
     except InvalidOperation:
@@ -230,6 +232,8 @@ def epoch(value: Any, field: str, per_second: int) -> int | None:
         value = int(value)
     if type(value) is float:
         value = Decimal(repr(value))
+    if isinstance(value, Decimal) and not (value.is_finite() and value.adjusted() < 30):
+        raise Unreadable("not_a_time", "a time between the years 2000 and 2100", mask(value), field)
     if type(value) is int or isinstance(value, Decimal):
         if per_second >= 1_000_000:
             return _in_range(int(value) // (per_second // 1_000_000), value, field)

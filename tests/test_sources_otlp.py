@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from attribution import matching
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded, load
+from attribution.normalization import epoch
 from attribution.reading import Unreadable
 from attribution.sources import Intake, otlp
 from attribution.sources._otlp_values import literal
@@ -282,6 +283,24 @@ def test_nanoseconds_are_cut_to_microseconds_through_integers() -> None:
     assert ledger.value("select count(*) from span where started_at > $day", {"day": datetime(2026, 11, 23)}) == 10
 
 
+@pytest.mark.parametrize("value", ["1e999999999", "-1e400", "NaN", "Infinity"])
+def test_a_time_with_a_monstrous_exponent_is_refused_at_once(value: str) -> None:
+    with pytest.raises(Unreadable, match="not_a_time"):
+        epoch(Decimal(value), "time", 1_000_000_000)
+
+
+@pytest.mark.parametrize("number", ["1e9999999", "-1e9999999", "1e-9999999"])
+@pytest.mark.parametrize("key", ["gen_ai.usage.input_tokens", "gen_ai.usage.cost"])
+def test_monstrous_numbers_never_stop_a_load(key: str, number: str, tmp_path: Path) -> None:
+    line = json.dumps(document_of(span_of({key: 0.5}))).replace("0.5", number)
+    path = tmp_path / "spans.jsonl"
+    path.write_text(line + "\n")
+
+    _, report = loaded(path)
+
+    assert report.files[0]["records"] == report.files[0]["accepted"] + report.files[0]["quarantined"] == 1
+
+
 @pytest.mark.parametrize("parent", [None, "", "0000000000000000", "AAAAAAAAAAA="])
 def test_a_root_has_no_parent_however_it_says_so(parent: str | None) -> None:
     (span,) = read(document_of(span_of(parentSpanId=parent))).rows["span"]
@@ -326,6 +345,7 @@ BAD = [
     ({"startTimeUnixNano": "soon"}, "startTimeUnixNano", "not_a_time"),
     ({"startTimeUnixNano": "1795445833"}, "startTimeUnixNano", "not_a_time"),
     ({"endTimeUnixNano": -1}, "endTimeUnixNano", "not_a_time"),
+    ({"endTimeUnixNano": 1e308}, "endTimeUnixNano", "not_a_time"),
     (
         {"attributes": [{"key": "gen_ai.usage.input_tokens", "value": {"intValue": "1.5"}}]},
         "gen_ai.usage.input_tokens",
@@ -796,6 +816,101 @@ def test_litellm_spans_give_the_gateway_s_call_and_the_details_of_its_usage_obje
             "litellm_proxy_master_key",
         ),
     ]
+
+
+def test_reasoning_counted_beside_the_output_is_added_when_the_total_says_so() -> None:
+    call = call_of({"gen_ai.usage.reasoning_tokens": 40, "gen_ai.usage.total_tokens": 1140})
+
+    assert (call["output_tokens"], call["reasoning_tokens"]) == (140, 40)
+    assert call["usage_reading"].endswith("; output exclusive: total 1140 counts reasoning 40 beside it")
+    assert "usage_flags" not in call
+
+
+def test_openlit_spans_give_their_cost_and_details() -> None:
+    openlit = {
+        "gen_ai.usage.total_tokens": 1100,
+        "gen_ai.usage.cache_creation.input_tokens": 100,
+        "gen_ai.usage.prompt_tokens_details.cached_tokens": 600,
+        "gen_ai.usage.reasoning_tokens": 40,
+        "gen_ai.usage.cost": 0.00125,
+    }
+
+    call = call_of(openlit, resource={"cost_center": "CC-7"}, scope="openlit.otel.tracing")
+
+    counts = (
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_5m_tokens",
+        "reasoning_tokens",
+        "source_cost",
+        "claimed_team",
+    )
+    assert tuple(call[name] for name in counts) == (1000, 600, 100, 40, Decimal("0.00125"), "CC-7")
+
+
+CLAUDE = {
+    "model": "claude-sonnet-4-5-20250929",
+    "input_tokens": 86,
+    "output_tokens": 300,
+    "cache_read_tokens": 20,
+    "cache_creation_tokens": 12,
+    "request_id": "req_1",
+    "session.id": "s1",
+}
+
+
+def claude_log(name: str, **attributes: Any) -> dict[str, Any]:
+    """Return a line of Claude Code's log export, which writes its numbers as text."""
+    record = {
+        "timeUnixNano": "1795445833453171033",
+        "attributes": attributes_of(
+            {"event.name": name} | {key: str(value) for key, value in (CLAUDE | attributes).items()}
+        ),
+    }
+    resource = {"attributes": attributes_of({"service.name": "claude-code", "team.id": "t-9", "owner_team": "support"})}
+    return {"resourceLogs": [{"resource": resource, "scopeLogs": [{"scope": {"name": "x"}, "logRecords": [record]}]}]}
+
+
+def test_claude_code_s_span_and_log_event_tell_the_same_call() -> None:
+    span = span_of(name="claude_code.llm_request") | {
+        "attributes": attributes_of(CLAUDE | {"gen_ai.system": "anthropic", "gen_ai.response.id": "req_1"})
+    }
+
+    told = [read(document_of(span)).rows["observation"][0], read(claude_log("api_request")).rows["observation"][0]]
+
+    for call in told:
+        assert (call["input_tokens"], call["output_tokens"], call["provider"]) == (118, 300, "anthropic")
+        assert (call["provider_request_id"], call.get("response_id")) == ("req_1", None)
+        assert call["usage_reading"] == "exclusive: Claude Code"
+    assert (told[1]["owner_team"], told[1]["claimed_team"]) == ("support", "t-9")
+
+
+def test_claude_code_s_errors_are_failed_calls_and_its_other_events_are_context() -> None:
+    error = claude_log("claude_code.api_error", status_code=529, duration_ms=1500, cost_usd="0.5")
+
+    intake = read(error, claude_log("user_prompt"), claude_log("api_request", input_tokens="1.5"))
+
+    (call,) = intake.rows["observation"]
+    assert (call["status"], call["error_type"], call["ended_at"] - call["started_at"]) == ("error", "529", 1_500_000)
+    assert (intake.records, intake.context) == (3, 1)
+    assert [(fault["line"], fault["field"], fault["reason"]) for fault in intake.faults] == [
+        (3, "input_tokens", "not_a_count")
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"resourceLogs": ["x"]},
+        {"resourceLogs": [{"scopeLogs": [{"logRecords": 5}]}]},
+        {"resourceMetrics": [{"scopeMetrics": 5}]},
+        {"resourceMetrics": [5]},
+    ],
+)
+def test_broken_logs_and_metrics_cost_one_record(broken: dict[str, Any]) -> None:
+    intake = read(broken | document_of(span_of()))
+
+    assert (intake.records, intake.quarantined, len(intake.rows["span"])) == (2, 1, 1)
 
 
 # Who answered.

@@ -46,7 +46,7 @@ def pico(value: Decimal, field: str) -> Decimal:
     """Round half-even to twelve decimals; more than 10^24 is a fault."""
     try:
         with localcontext(prec=60):
-            if not value.is_finite() or abs(value) > Decimal(10) ** 24:
+            if not value.is_finite() or value.adjusted() > 24:
                 raise InvalidOperation
             return value.quantize(_PICO)
     except InvalidOperation:
@@ -73,8 +73,8 @@ def cell(document: Document, name: str) -> Any:
 def text(document: Document, name: str) -> str | None:
     """Return a cell as text; numbers in text columns (accounts in Parquet) become text."""
     value = document.get(name)
-    if not value:
-        return None if value is None or value == "" else normalization.text(value, name)
+    if value is None or value == "":
+        return None
     value = cell(document, name)
     if type(value) is int:
         return str(value)
@@ -91,9 +91,14 @@ def amount(document: Document, name: str) -> Decimal | None:
     return quantity(cell(document, name), name)
 
 
-@lru_cache(maxsize=4096)
 def moment(value: Any, field: str) -> int | None:
-    """Return a time in UTC [microseconds]; tables repeat few of them, many times."""
+    """Return a time in UTC [microseconds]; naive ones are UTC."""
+    return _moment(value, field) if type(value) is str else normalization.instant(value, field, "UTC")
+
+
+@lru_cache(maxsize=4096)
+def _moment(value: str, field: str) -> int | None:
+    """Tables repeat few times, many times."""
     return normalization.instant(value, field, "UTC")
 
 

@@ -90,7 +90,7 @@ def checked(raw: Any, check: int, key: str) -> Any:
         if raw == "":
             return None
         # A double that holds a whole number holds it exactly.
-        if isinstance(raw, Decimal) and abs(raw) <= COUNT_LIMIT and raw == raw.to_integral_value():
+        if isinstance(raw, Decimal) and -1 < raw <= COUNT_LIMIT and raw == raw.to_integral_value():
             raw = int(raw)
         return count(raw, key)
     if type(raw) is not str:

@@ -32,6 +32,7 @@ _TOP = {
     "resource_metrics": "resourceMetrics",
 }
 _SCOPES = ("scopeSpans", "scope_spans", "instrumentationLibrarySpans", "instrumentation_library_spans")
+_METRICS = ("scopeMetrics", "scope_metrics", "instrumentationLibraryMetrics")
 _SCOPE = ("scope", "instrumentationLibrary", "instrumentation_library")
 
 
@@ -49,10 +50,15 @@ def read(document: Document, line: int, intake: Intake) -> None:
         for resource in listed(document[key], key):
             if _TOP[key] == "resourceSpans":
                 _read_resource(resource, place, intake)
-            elif _TOP[key] == "resourceLogs":
-                read_logs(resource, place, intake)
-            else:
-                intake.pass_over(_count_records(resource))
+                continue
+            try:
+                if _TOP[key] == "resourceLogs":
+                    read_logs(resource, place, intake)
+                else:
+                    intake.pass_over(_count_metrics(resource))
+            except Unreadable as fault:
+                intake.set_aside(line, fault, place.ordinal)
+                place.ordinal += 1
 
 
 def finish(intake: Intake) -> None:
@@ -95,11 +101,9 @@ def _set_aside_all(holder: Any, fault: Unreadable, place: Place, intake: Intake)
         place.ordinal += 1
 
 
-def _count_records(resource: Any) -> int:
-    """Count metrics, so that files of them are conserved too."""
-    found = 0
-    for key, members in resource.items() if isinstance(resource, dict) else ():
-        if key.lower().replace("_", "") in ("scopemetrics", "instrumentationlibrarymetrics"):
-            for group in members or ():
-                found += len(group.get("metrics") or ())
-    return found
+def _count_metrics(resource: Any) -> int:
+    """Count metrics, so that files of them are conserved too; they tell no single call."""
+    groups = [
+        an_object(group, key) for key in _METRICS for group in listed(an_object(resource, "metrics").get(key), key)
+    ]
+    return sum(len(listed(group.get("metrics"), "metrics")) for group in groups)
