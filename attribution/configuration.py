@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -35,6 +36,26 @@ SECTIONS = {
 }
 #: Sections that other rooms read as they are.
 FREE_SECTIONS = ("column_maps", "policies", "calendar", "prepaid", "rates", "allocation", "scope", "description")
+
+_PLAIN_INTEGER = re.compile(r"-?\d+", re.ASCII)
+_PLAIN_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
+#: Columns that may say only one of a few words.
+_WORDS = {
+    ("family", "kind"): ("workflow", "feature"),
+    ("key", "kind"): ("api_key", "virtual_key", "project", "workspace", "principal", "deployment"),
+    ("alias", "kind"): ("model", "team"),
+    ("contract", "kind"): ("price", "discount"),
+    ("ownership_rule", "match"): ("equals", "prefix", "glob"),
+    ("ownership_rule", "field"): schema.RULE_FIELDS,
+}
+#: Tables in which a name may be said once at a time.
+_ONCE = {
+    "key": ("key_id", "provider"),
+    "team": ("team",),
+    "alias": ("kind", "name", "provider"),
+    "family": ("kind", "name"),
+    "ownership_rule": ("rule_id",),
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +115,7 @@ def read_configuration(path: str | os.PathLike[str]) -> Configuration:
         else:
             raise ConfigurationError.unknown_key(name, line, section, [*SECTIONS, *FREE_SECTIONS])
     _check_overlaps(configuration)
+    _check_teams(configuration)
     return configuration
 
 
@@ -145,12 +167,21 @@ def _entries(path: Path, entries: Any, line: int, section: str) -> Iterator[tupl
 
 
 def _csv_entries(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, strict=True)
-        for row in reader:
-            if None in row or None in row.values():
-                raise ConfigurationError.at(str(path), reader.line_num, "a row of another width", "one cell a column")
-            yield {k: v for k, v in row.items() if v != ""}, f"{path.name}:{reader.line_num}"
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines, strict=True)
+            header = next(reader, [])
+            if len(set(header)) < len(header):
+                raise ConfigurationError.at(str(path), 1, "a column stands twice", "each column once")
+            for cells in reader:
+                line = reader.line_num
+                if len(cells) != len(header):
+                    found = f"{len(cells)} cells under {len(header)} columns"
+                    raise ConfigurationError.at(str(path), line, found, "one cell a column")
+                yield {k: v for k, v in zip(header, cells, strict=True) if v != ""}, f"{path.name}:{line}"
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigurationError.at(str(path), line, str(error), "CSV in UTF-8") from None
 
 
 def _row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
@@ -163,9 +194,15 @@ def _row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
         if name not in known:
             raise ConfigurationError.unknown_key(file, int(line), name, known)
         row[name] = _value(declared.column(name).type, value, name, file, int(line))
+        words = _WORDS.get((table, name))
+        if words and row[name] is not None and row[name] not in words:
+            raise ConfigurationError.unknown_key(file, int(line), row[name], words)
     for column in declared.columns:
         if column.is_required and row.get(column.name) is None:
             raise ConfigurationError.at(file, int(line), f"`{column.name}` is missing", column.meaning)
+    if row.get("valid_from") and row.get("valid_to") and row["valid_to"] <= row["valid_from"]:
+        found = f"valid_to {row['valid_to']} is not after valid_from {row['valid_from']}"
+        raise ConfigurationError.at(file, int(line), found, "an end after the beginning")
     return row
 
 
@@ -177,16 +214,24 @@ def _value(kind: str, value: Any, name: str, file: str, line: int) -> Any:
             return str(value)
         if kind == "BOOLEAN" and (isinstance(value, bool) or value in ("true", "false")):
             return value in (True, "true")
-        if kind == "BIGINT" and not isinstance(value, bool):
+        if kind == "BIGINT" and _PLAIN_INTEGER.fullmatch(str(value)):
             return int(str(value))
-        if kind.startswith("DECIMAL") and not isinstance(value, bool):
-            return Decimal(str(value))
+        if kind.startswith("DECIMAL") and _PLAIN_DECIMAL.fullmatch(str(value)):
+            return _exact(Decimal(str(value)))
         if kind == "TIMESTAMP":
             return _moment(value)
     except (ValueError, InvalidOperation):
         pass
     wanted = {"VARCHAR": "text", "BOOLEAN": "true or false", "BIGINT": "a whole number", "TIMESTAMP": "a date"}
     raise ConfigurationError.at(file, line, f"`{name}` is {value!r}", wanted.get(kind, "an exact number in quotes"))
+
+
+def _exact(amount: Decimal) -> Decimal:
+    """Return an amount that DECIMAL(38, 12) holds as it is; nothing is rounded in silence."""
+    exponent = amount.normalize().as_tuple().exponent
+    if isinstance(exponent, int) and exponent >= -12 and abs(amount) < Decimal(10) ** 26:
+        return amount
+    raise ValueError
 
 
 def _moment(value: Any) -> datetime:
@@ -198,8 +243,7 @@ def _moment(value: Any) -> datetime:
 
 def _check_overlaps(configuration: Configuration) -> None:
     """Refuse two entries that say different things about one name at one time."""
-    names = {"key": ("key_id", "provider"), "team": ("team",), "alias": ("kind", "name", "provider")}
-    for table, key in names.items():
+    for table, key in _ONCE.items():
         seen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for row in configuration.rows.get(table, []):
             for other in seen.setdefault(tuple(row.get(k) for k in key), []):
@@ -210,6 +254,18 @@ def _check_overlaps(configuration: Configuration) -> None:
                         file, int(line), f"`{what}` overlaps {other['place']} in time", "one entry at a time"
                     )
             seen[tuple(row.get(k) for k in key)].append(row)
+
+
+def _check_teams(configuration: Configuration) -> None:
+    """Where a registry is given, a team that it does not know is a misspelt one."""
+    teams = sorted({row["team"] for row in configuration.rows.get("team", [])})
+    if not teams:
+        return
+    for table, column in (("key", "owner_team"), ("family", "owner_team"), ("ownership_rule", "owner_team")):
+        for row in configuration.rows.get(table, []):
+            if row.get(column) is not None and row[column] not in teams:
+                file, _, line = row["place"].rpartition(":")
+                raise ConfigurationError.unknown_key(file, int(line), row[column], teams)
 
 
 def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -230,11 +286,13 @@ def _read_yaml(path: Path) -> Any:
                 str(path), token.start_mark.line + 1, "an anchor, alias or tag", "plain values written out"
             )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return None if node is None else _construct(node, path)
+    except RecursionError:
+        raise ConfigurationError.at(str(path), None, "too many levels", "a few") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
         raise ConfigurationError.at(str(path), mark.line + 1 if mark else None, problem, "valid YAML") from None
-    return None if node is None else _construct(node, path)
 
 
 def _construct(node: yaml.Node, path: Path) -> Any:
@@ -251,6 +309,16 @@ def _construct(node: yaml.Node, path: Path) -> Any:
             lines[key] = key_node.start_mark.line + 1
         mapping.line, mapping.lines = line, lines
         return mapping
-    if node.tag.endswith(":float"):
-        return Decimal(str(node.value))  # money and shares stay exact
-    return yaml.SafeLoader("").construct_object(node)
+    return _scalar(str(node.value), node.tag.rpartition(":")[2], node)
+
+
+def _scalar(text: str, kind: str, node: yaml.Node) -> Any:
+    """Return a plain value; numbers in forms that only YAML reads (0012, 1_000, 1:30, .inf) stay the text they are."""
+    if kind == "int":
+        return int(text) if _PLAIN_INTEGER.fullmatch(text) and str(int(text)) == text else text
+    if kind == "float":
+        return Decimal(text) if _PLAIN_DECIMAL.fullmatch(text) else text
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except ValueError:  # 2026-02-30 looks like a date and is none
+        return text

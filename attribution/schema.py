@@ -29,6 +29,20 @@ OWNERSHIP_CONTRACT = (
 #: Rungs of the ownership ladder, best first.
 EVIDENCE = ("declared", "matched", "exclusive_key", "inherited", "linked", "trace", "rule", "none")
 
+#: What an ownership rule may look at.
+RULE_FIELDS = (
+    "api_key_id",
+    "project_id",
+    "service",
+    "endpoint",
+    "provider",
+    "model",
+    "region",
+    "claimed_team",
+    "workflow_id",
+    "feature",
+)
+
 #: `cost_event` is a view over these stored tables, one per step.
 STEP_TABLES = {"match": "event", "own": "event_owner", "price": "event_cost", "bill": "event_bill"}
 
