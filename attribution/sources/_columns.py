@@ -267,7 +267,7 @@ def _time_reader(given: str, field: str, details: dict[str, Any], zone: str | No
 
 def _epoch_by_size(value: Any, field: str) -> int | None:
     """Times between 2000 and 2100 have other magnitudes in each unit, so the number itself tells its unit."""
-    number = abs(Decimal(str(value)))
+    number = Decimal(str(value)).copy_abs()
     per_second = next((p for p in (1, 1_000, 1_000_000) if number < Decimal(10) ** 10 * p), 1_000_000_000)
     return normalization.epoch(value, field, per_second)
 
