@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution import periods, schema
-from attribution.ledger import Ledger, column_list
+from attribution.ledger import Ledger, as_frame, column_list
 
 #: Evidence on the event itself, as the third audit question asks; the rest was recovered, or is missing.
 ON_THE_EVENT = ("declared", "matched", "exclusive_key")
@@ -62,7 +62,7 @@ def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.
     columns = {name: pa.array([row[name] for row in rows], sums.schema.field(name).type) for name in kept}
     columns["unpriced_calls"] = pa.array([row["unpriced_calls"] for row in rows], pa.int64())
     columns |= {name: pa.array([row[name] for row in rows], pa.decimal128(7, 6)) for name in shares}
-    return pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
+    return as_frame(pa.table(columns))
 
 
 def _values(period: str | None) -> dict[str, Any]:

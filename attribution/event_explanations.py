@@ -12,6 +12,7 @@ import pandas as pd
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
 from attribution.showing import dollars, is_missing, visible
+from attribution.showing import rows as rows_of
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ class EventExplanation:
         ]
         for title, frame in self._parts():
             lines.append(f"{title}:")
-            lines += ["  " + ", ".join(_cells(row)) for row in frame.to_dict("records")] or ["  none"]
+            lines += ["  " + ", ".join(_cells(row)) for row in rows_of(frame)] or ["  none"]
         return visible_lines(lines)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as plain values; amounts are text, so that nothing is rounded."""
-        parts = {title: [dict(_plain(row)) for row in frame.to_dict("records")] for title, frame in self._parts()}
+        parts = {title: [dict(_plain(row)) for row in rows_of(frame)] for title, frame in self._parts()}
         return {"event": dict(_plain(self.event)), **parts}
 
     def _parts(self) -> list[tuple[str, pd.DataFrame]]:

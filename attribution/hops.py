@@ -71,8 +71,8 @@ def broken_hops(ledger: Ledger) -> pd.DataFrame:
 
 def _remedies() -> pa.Table:
     path = resources.files("attribution") / "remedies.csv"
-    with path.open(encoding="utf-8", newline="") as lines:
-        return pa.Table.from_pylist([{k: v or None for k, v in row.items()} for row in csv.DictReader(lines)])
+    rows = csv.DictReader(path.read_text(encoding="utf-8").splitlines())
+    return pa.Table.from_pylist([{name: value or None for name, value in row.items()} for row in rows])
 
 
 #: One row per call and field that is not on the call; `span_id` is a span of the call, if any.
@@ -275,7 +275,8 @@ _ROOT_CALLS = """
 _SUGGESTIONS = """
     insert into verdict
     with received as (
-        select receive.service, receive.instance, receive.ended_at, send.service as producer, receive.messaging_system, receive.destination
+        select receive.service, receive.instance, receive.ended_at, send.service as producer,
+            receive.messaging_system, receive.destination
         from span as receive join span as send using (message_id)
         where receive.message_id is not null and receive.trace_id <> send.trace_id
             and receive.kind = 'client' and send.kind in ('client', 'producer') and send.started_at < receive.started_at

@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import QuestionError
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
+from attribution.showing import rows as rows_of
 
 FIELDS = ("owner_team", "workflow_id", "feature")
 #: More values than this in a field that should name teams or features suggest ids in it.
@@ -50,7 +51,7 @@ def lint_ownership(ledger: Ledger) -> pd.DataFrame:
     found = [*ledger.arrow(_FLAGGED).to_pylist(), *_many(values), *_in_other_fields(values)]
     found += [
         {"finding": "look_alike", "field": "owner_team", "detail": row["teams"], "calls": row["calls"], **_cost(row)}
-        for row in look_alikes(ledger).to_dict("records")
+        for row in rows_of(look_alikes(ledger))
     ]
     found += ledger.arrow(_UNKNOWN_TEAMS).to_pylist()
     found.sort(key=lambda row: (-row["list_cost"], row["finding"], row["field"], row["detail"] or ""))
@@ -63,7 +64,7 @@ def lint_ownership(ledger: Ledger) -> pd.DataFrame:
             ("list_cost", pa.decimal128(38, 12)),
         ]
     )
-    return pa.Table.from_pylist(found, types).to_pandas(types_mapper=pd.ArrowDtype)
+    return as_frame(pa.Table.from_pylist(found, types))
 
 
 def look_alikes(ledger: Ledger) -> pd.DataFrame:
@@ -113,7 +114,7 @@ def look_alikes(ledger: Ledger) -> pd.DataFrame:
             ("list_cost", pa.decimal128(38, 12)),
         ]
     )
-    return pa.Table.from_pylist(rows, types).to_pandas(types_mapper=pd.ArrowDtype)
+    return as_frame(pa.Table.from_pylist(rows, types))
 
 
 def skeleton(name: str) -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution import rounding
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 
 _SHARE = Decimal("0.000001")
 
@@ -42,7 +42,7 @@ def key_matrix(ledger: Ledger) -> pd.DataFrame:
         for row in cells.to_pylist()
     ]
     shown = cells.drop_columns(["key_cost"]).append_column("share_of_key", pa.array(shares, pa.decimal128(7, 6)))
-    return shown.to_pandas(types_mapper=pd.ArrowDtype)
+    return as_frame(shown)
 
 
 _MATRIX = """

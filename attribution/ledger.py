@@ -89,7 +89,7 @@ class Ledger:
             raise LedgerError.not_a_select(f"{len(statements)} statements")
         if statements[0].type != duckdb.StatementType.SELECT:
             raise LedgerError.not_a_select(f"a {statements[0].type.name} statement")
-        return _frame(self.arrow(query))
+        return as_frame(self.arrow(query))
 
     def tables(self) -> list[str]:
         """Names of the tables and views of this ledger, sorted."""
@@ -120,7 +120,7 @@ class Ledger:
 
     def frame(self, query: str, values: Mapping[str, Any] | None = None) -> pd.DataFrame:
         """Return a result as an Arrow-backed pandas frame; decimals stay exact."""
-        return _frame(self.arrow(query, values))
+        return as_frame(self.arrow(query, values))
 
     @contextmanager
     def reading(self, **frames: pa.Table) -> Iterator[None]:
@@ -275,8 +275,10 @@ def _check_version(ledger: Ledger, *, is_new: bool) -> None:
         raise LedgerError.other_version(ledger.path, found, schema.SCHEMA_VERSION)
 
 
-def _frame(table: pa.Table) -> pd.DataFrame:
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+def as_frame(table: pa.Table) -> pd.DataFrame:
+    """Return an Arrow table as an Arrow-backed pandas frame; decimals stay exact."""
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def column_list(names: Sequence[str], prefix: str = "") -> str:

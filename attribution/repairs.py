@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from attribution import hops, ownership
 from attribution.errors import QuestionError
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 from attribution.rounding import rounded
 
 _SHARE = Decimal("0.000001")
@@ -76,7 +76,7 @@ def measure_repair(ledger: Ledger, *, share: Decimal = Decimal("0.2"), seed: int
     table = found[0]
     for name, values in (("precision", precision), ("recovered_share", recovered)):
         table = table.append_column(name, pa.array(values, pa.decimal128(7, 6)))
-    return table.to_pandas(types_mapper=pd.ArrowDtype)
+    return as_frame(table)
 
 
 def _ratio(part: int, whole: int) -> Decimal | None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import QuestionError
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 
 #: Parameters of the change-point search, shown with every result.
 MODEL, PENALTY, MIN_DAYS = "l2", 3.0, 3
@@ -84,8 +84,8 @@ def coverage_trend(ledger: Ledger, *, penalty: float = PENALTY) -> CoverageTrend
         [("first_day", pa.string()), ("before", pa.float64()), ("after", pa.float64()), ("is_worse", pa.bool_())]
     )
     return CoverageTrend(
-        days=shown.to_pandas(types_mapper=pd.ArrowDtype),
-        changes=pa.Table.from_pylist(changes, types).to_pandas(types_mapper=pd.ArrowDtype),
+        days=as_frame(shown),
+        changes=as_frame(pa.Table.from_pylist(changes, types)),
         parameters=(
             f"PELT, {MODEL} cost, at least {MIN_DAYS} days a level, penalty {penalty:g} × noise variance × ln(days)"
         ),

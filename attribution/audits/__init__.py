@@ -15,11 +15,13 @@ from attribution.audits.targets import reach_target
 from attribution.coverages import TARGET, measure_coverage
 from attribution.errors import QuestionError
 from attribution.hops import broken_hops
-from attribution.ledger import Ledger
-from attribution.showing import band, dollars
+from attribution.ledger import Ledger, as_frame
+from attribution.showing import band, dollars, visible
+from attribution.showing import rows as rows_of
 
 #: Six passes mean ready for chargeback.
 PASSES_NEEDED = 6
+_SHOWN = ("number", "question", "verdict", "figure", "evidence")
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,12 @@ class Audit:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{row.number}</td><td>{escape(row.question)}</td><td><b>{escape(row.verdict)}</b></td>"
-            f"<td>{escape(row.figure)}</td><td>{escape(row.evidence)}</td></tr>"
-            for row in self.verdicts.itertuples()
+            "<tr>" + "".join(f"<td>{escape(visible(row[name]))}</td>" for name in _SHOWN) + "</tr>"
+            for row in rows_of(self.verdicts)
         )
-        head = "<tr><th></th><th>question</th><th>verdict</th><th>figure</th><th>evidence</th></tr>"
+        head = "<tr>" + "".join(f"<th>{name}</th>" for name in _SHOWN) + "</tr>"
         return (
-            f"<p><b>{escape(self.score)}</b>. {escape(self.headline)}</p><table>{head}{rows}</table>"
+            f"<p><b>{escape(self.score)}</b>. {escape(visible(self.headline))}</p><table>{head}{rows}</table>"
             f"<p>{escape(self.bound)}</p>"
         )
 
@@ -268,7 +269,7 @@ def _bound(rows: list[dict[str, Any]], population: dict[str, Any]) -> str:
     limit = bounds.upper_limit(failing, len(drawn))
     return (
         f"{len(drawn)} traces drawn, {failing} of them failing: with 95 % confidence less than {limit * 100:.1f} % "
-        f"of all dollars fail. To prove less than 2 % takes {bounds.traces_needed(0.02)} drawn traces with none failing."
+        f"of all dollars fail. To prove less than 2 % takes {bounds.traces_needed(0.02)} traces with none failing."
     )
 
 
@@ -300,7 +301,7 @@ def _population(ledger: Ledger, rows: list[dict[str, Any]], n: int, seed: int) -
 
 
 def _named(traces: pa.Table) -> pd.DataFrame:
-    frame = traces.drop_columns(["failing_cost"]).to_pandas(types_mapper=pd.ArrowDtype)
+    frame = as_frame(traces.drop_columns(["failing_cost"]))
     for number in range(1, 7):
         frame[f"q{number}"] = [questions.STATES[state] for state in frame[f"q{number}"]]
     return frame
