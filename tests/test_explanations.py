@@ -245,6 +245,35 @@ def test_untagged_calls_of_a_workflow_that_two_teams_run_belong_to_neither() -> 
     assert "coverage shift" not in effects(answer)
 
 
+def test_the_price_of_a_model_that_enters_is_quoted_by_the_list_for_both_periods() -> None:
+    ledger = ledger_for({BEFORE: requests(10), AFTER: requests(10, attempts=("large",))})
+    ledger.run("drop table if exists rate_card")
+    ledger.run("drop table if exists rate_line")
+    ledger.run(
+        """
+        create table rate_card as
+        select * from (values
+            (1, 'openai', 'large', null::varchar, timestamp '2026-01-01', timestamp '2026-10-12', false),
+            (2, 'openai', 'large', null, timestamp '2026-10-12', timestamp '2999-12-31', false)
+        ) cards(card_id, provider, model, service_tier, valid_from, valid_to, is_estimate)
+        """
+    )
+    ledger.run(
+        """
+        create table rate_line as
+        select * from (values
+            (1, 'input', 10.0::decimal(38, 12), 1000000), (2, 'input', 20.0, 1000000),
+            (1, 'output', 100.0, 1000000), (2, 'output', 100.0, 1000000)
+        ) lines(card_id, meter, price, per)
+        """
+    )
+
+    # The swap is worth $0.03 - $0.003 a request at the later price; half of the input's own rise is price.
+    answer = effects(explain_change(ledger, BEFORE, AFTER))
+
+    assert answer == {"model mix": Decimal("0.22"), "unit price": Decimal("0.05")}
+
+
 def test_a_version_of_a_workflow_is_neither_new_nor_retired() -> None:
     family = [{"kind": "workflow", "name": f"triage-v{n}", "family": "triage"} for n in (4, 5)]
     weeks = {BEFORE: requests(5, workflow="triage-v4"), AFTER: requests(6, workflow="triage-v5")}

@@ -21,7 +21,7 @@ from attribution.periods import Period
 #: Written in place of the earlier period: the nearest earlier stretch of the same weekdays.
 SAME_WEEKDAYS = "same weekdays before"
 
-_MONEY = pa.decimal128(38, 12)
+_MONEY, _TEXT, _TIME = pa.decimal128(38, 12), pa.string(), pa.timestamp("us")
 
 #: What a change may be a change of; unpriced calls are null in it and are left out, counted.
 COSTS = ("contracted_cost", "list_cost", "billed_cost", "effective_cost")
@@ -104,7 +104,7 @@ def explain_windows(
     """Explain a period against the mean of several earlier ones, such as the same weekdays of four weeks."""
     question = _question(before, after, where or {}, leaf, cost, is_converted=rates is not None)
     text = statement(question, rules.check_method(method))
-    with ledger.reading(**_rate_table(rates), **_lines(ledger)):
+    with ledger.reading(**_rate_table(rates), **_absent(ledger)):
         counts = _calls(ledger, question)
         _refuse_empty(ledger, counts, before, after)
         leaves = ledger.arrow(text, question.values)
@@ -170,12 +170,20 @@ def _rate_table(rates: pa.Table | pd.DataFrame | None) -> dict[str, pa.Table]:
     return {"currency": frame.select(["day", "rate"]).cast(kind)}
 
 
-def _lines(ledger: Ledger) -> dict[str, pa.Table]:
-    """A ledger whose calls came with their cost has no line items: each cost is then one fee."""
-    if "line_item" in ledger.tables():
-        return {}
-    kinds = {"event_id": pa.string(), "meter": pa.string(), "quantity": _MONEY, "list_cost": _MONEY}
-    return {"line_item": pa.table({name: pa.array([], kind) for name, kind in kinds.items()})}
+def _absent(ledger: Ledger) -> dict[str, pa.Table]:
+    """Stand-ins for what the price step writes: where calls came with their cost, each cost is one fee."""
+    kinds = {
+        "line_item": {"event_id": _TEXT, "meter": _TEXT, "quantity": _MONEY, "list_cost": _MONEY},
+        "rate_card": dict.fromkeys(("provider", "model", "service_tier"), _TEXT)
+        | {"card_id": pa.int64(), "valid_from": _TIME, "valid_to": _TIME, "is_estimate": pa.bool_()},
+        "rate_line": {"card_id": pa.int64(), "meter": _TEXT, "price": _MONEY, "per": pa.int64()},
+    }
+    there = ledger.tables()
+    return {
+        name: pa.table({column: pa.array([], kind) for column, kind in columns.items()})
+        for name, columns in kinds.items()
+        if name not in there
+    }
 
 
 def _calls(ledger: Ledger, question: Question) -> pd.DataFrame:

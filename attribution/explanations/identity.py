@@ -37,7 +37,7 @@ _BRANCH = "segment_id, step, model, service_tier, role, attempt_model, attempt_t
 def statement(question: Question, method: str) -> str:
     """Return the one statement: a row per leaf, its exact costs, and its exact effect by driver."""
     return f"""
-    with {common_tables(question)}, {_closed()}, {_denominators()}, {_factors(question)},
+    with {common_tables(question)}, {_closed()}, {_quotes(question)}, {_denominators()}, {_factors(question)},
     path as (select *, {rules.points()} from factor),
     weighted as (select *, {rules.weights(method)} from path),
     effect as (select *, {rules.effects(method)}, {rules.alone()} as alone from weighted),
@@ -103,13 +103,37 @@ def _denominators() -> str:
     ),
     leaf as (
         select m.place_id, m.cost_0 as own_0, m.cost_1 as own_1, s.*, c.* exclude (segment_id),
-            r.attempts_0, r.attempts_1, u.* exclude ({_BRANCH}), r.role, r.attempt_model, r.attempt_tier
+            r.attempts_0, r.attempts_1, u.* exclude ({_BRANCH}), quote_0, quote_1,
+            r.role, r.attempt_model, r.attempt_tier
         from meter_cost m
         join unit_count u using ({_BRANCH}, meter_group, meter)
         join role_count r using ({_BRANCH})
         join call_count c using (segment_id, step, model, service_tier)
         join segment_count s using (segment_id)
+        left join quote using (attempt_model, attempt_tier, meter)
         where m.is_in_slice
+    )"""
+
+
+def _quotes(question: Question) -> str:
+    """The price list's own price of a meter in each period, where it is one price throughout."""
+    last = question.windows - 1
+    sides = {0: ("$before_start_0", f"$before_end_{last}"), 1: ("$after_start", "$after_end")}
+    columns = ", ".join(
+        f"case when min(price) filter ({while_}) = max(price) filter ({while_}) "
+        f"then min(price) filter ({while_}) end as quote_{i}"
+        for i, while_ in ((i, f"valid_from < {end} and valid_to > {start}") for i, (start, end) in sides.items())
+    )
+    return f"""
+    quote as (
+        select attempt_model, attempt_tier, meter, {columns}
+        from (
+            select concat_ws('/', provider, model) as attempt_model, coalesce(service_tier, 'standard') as attempt_tier,
+                meter, price / per as price, valid_from, valid_to
+            from rate_card join rate_line using (card_id)
+            where not is_estimate
+        )
+        group by all
     )"""
 
 
@@ -122,14 +146,17 @@ def _factors(question: Question) -> str:
         "attempts": ("attempts", "calls"),
         "size": ("group", "attempts"),
         "composition": ("units", "group"),
-        "price": ("cost", "units"),
         "tagged": ("own", "cost"),
         "segment": ("requests", "all"),
-        "list_price": ("list", "units"),
         "kept": ("paid", "list"),
         "rate": ("cost", "paid"),
+        "list_price": ("list", "units"),
+        "price": ("cost", "units"),
     }
-    columns = ", ".join(_carried(name, *counts, i) for name, counts in ratios.items() for i in (0, 1))
+    quoted = {"list_price": "quote_{}", "price": "quote_{0} * kept_{0} * rate_{0}"}
+    columns = ", ".join(
+        _carried(name, *counts, i, quoted.get(name, "null")) for name, counts in ratios.items() for i in (0, 1)
+    )
     in_all = f"(cast(own_0 * 1000000000000 as hugeint) // {question.windows})::decimal(38, 0) * 0.000000000001"
     earlier = "own_0" if question.windows == 1 else in_all
     return f"""
@@ -150,10 +177,10 @@ def _as_double() -> str:
     return ", ".join(f"{name}_{i}::double as {name}_{i}" for name in counts for i in (0, 1))
 
 
-def _carried(name: str, above: str, below: str, i: int) -> str:
+def _carried(name: str, above: str, below: str, i: int, quoted: str) -> str:
     here = f"{above}_{i} / nullif({below}_{i}, 0)"
     there = f"{above}_{1 - i} / nullif({below}_{1 - i}, 0)"
-    return f"coalesce({here}, {there}, 1) as {name}_{i}"
+    return f"coalesce({here}, {quoted.format(i)}, {there}, 1) as {name}_{i}"
 
 
 def _drivers() -> str:
