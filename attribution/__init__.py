@@ -42,6 +42,7 @@ _ROOMS = {
     "match": "matching",
     "resolve_owners": "ownership",
     "roll_up": "rollups",
+    "coverage": "coverages",
     "measure_coverage": "coverages",
     "broken_hops": "hops",
     "CoverageTrend": "trends",

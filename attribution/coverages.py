@@ -65,6 +65,10 @@ def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.
     return as_frame(pa.table(columns))
 
 
+#: The short name of the front door.
+coverage = measure_coverage
+
+
 def _values(period: str | None) -> dict[str, Any]:
     return periods.parse(period).values() if period is not None else {"start": None, "end": None}
 

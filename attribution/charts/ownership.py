@@ -32,13 +32,19 @@ if TYPE_CHECKING:
 _KINDS = {"not_declared": "not declared at the call", "unowned": "unowned after recovery"}
 
 
-def coverage_by_hop(fields: pd.DataFrame) -> alt.LayerChart:
-    """Show which share of each hop's records carries each field, as a heat map; from `field_coverage`."""
+def coverage_by_hop(fields: pd.DataFrame, top: int = 24) -> alt.LayerChart:
+    """Show which share of each hop's records carries each field, as a heat map; from `field_coverage`.
+
+    Of many hops the ones with most records are shown, and the subtitle says how many there are.
+    """
     import altair as alt
 
     rows = plain(fields)
+    records = {row["hop"]: row["records"] for row in rows}
+    kept = sorted(records, key=lambda hop: (-records[hop], hop))[:top]
+    rows = [row | {"shown": f"{row['share'] * 100:.0f} %"} for row in rows if row["hop"] in kept]
+    what = f"the {len(kept)} of {len(records)} hops with most records" if len(kept) < len(records) else "hops"
     for row in rows:
-        row["shown"] = f"{row['share'] * 100:.0f} %"
         row["hop"] = showing.visible(row["hop"], 34)
     base = alt.Chart(data(rows)).encode(
         x=alt.X("field:N", sort=order_of(rows, "field"), title=None, axis=alt.Axis(orient="top", labelAngle=0)),
@@ -62,7 +68,7 @@ def coverage_by_hop(fields: pd.DataFrame) -> alt.LayerChart:
     return finish(
         (cells + numbers).properties(width=alt.Step(104), height=alt.Step(30)),
         "Ownership coverage by hop",
-        "share of records that carry the field; hops in the order in which requests pass",
+        f"share of records that carry the field; {what}, in the order in which requests pass",
     )
 
 
@@ -75,6 +81,7 @@ def unattributed(coverage: pd.DataFrame, by: str = "week") -> alt.LayerChart:
 
     rows = _shares_over_time(plain(coverage), by)
     periods = order_of(rows, "period")
+    highest = max([TARGET, *(row["high"] for row in rows)])
     kinds = list(_KINDS.values())
     colors = alt.Scale(domain=kinds, range=[ORANGE, LOST])
     base = alt.Chart(data(rows)).encode(
@@ -94,12 +101,12 @@ def unattributed(coverage: pd.DataFrame, by: str = "week") -> alt.LayerChart:
         ],
     )
     axis = alt.Axis(labelExpr="format(datum.value * 100, '~g') + ' %'", tickCount=6)
-    y = alt.Y("low:Q", title="share of list cost", axis=axis, scale=alt.Scale(domainMin=0))
+    y = alt.Y("low:Q", title="share of list cost", axis=axis, scale=alt.Scale(domain=[0, highest * 1.08], nice=False))
     area = base.mark_area(opacity=0.22).encode(y=y, y2="high:Q")
     ends = base.mark_rule(opacity=0.35, strokeWidth=7).encode(y=y, y2="high:Q")
     # The first line is the wider one, so that it is seen where both run together.
-    width = alt.StrokeWidth("kind:N", scale=alt.Scale(domain=kinds, range=[6, 2]), legend=None)
-    size = alt.Size("kind:N", scale=alt.Scale(domain=kinds, range=[130, 40]), legend=None)
+    width = alt.StrokeWidth("kind:N", scale=alt.Scale(domain=kinds, range=[4.5, 2]), legend=None)
+    size = alt.Size("kind:N", scale=alt.Scale(domain=kinds, range=[80, 36]), legend=None)
     line = base.mark_line().encode(y=y, strokeWidth=width)
     points = base.mark_point(filled=True, opacity=1).encode(y=y, size=size)
     limit = [{"share": TARGET, "name": "2 % target"}]
