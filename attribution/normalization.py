@@ -192,7 +192,8 @@ def money(value: Any, field: str) -> Decimal | None:
     try:
         if not value.is_finite() or value.adjusted() > 18:
             raise InvalidOperation
-        return value.quantize(_PICO)
+        exact: Decimal = value.quantize(_PICO)
+        return exact
     except InvalidOperation:
         raise Unreadable("above_limit", "a finite amount below 10^18", mask(value), field) from None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -97,7 +98,7 @@ def table(name: str) -> Table:
     declaration = resources.files("attribution") / "tables" / f"{name}.csv"
     if not declaration.is_file():
         raise SchemaError.no_table(name, table_names())
-    with declaration.open(encoding="utf-8", newline="") as lines:
+    with io.StringIO(declaration.read_text(encoding="utf-8"), newline="") as lines:
         rows = csv.DictReader(lines)
         columns = tuple(
             Column(
