@@ -104,8 +104,8 @@ def describe(sample: Sample) -> tuple[str, str]:
         missing = [key for key in wanted if _aliases.plain(key) not in present]
         if wanted:
             near.append((len(missing) / len(wanted), name, missing))
-    said = [f"{name} (misses {', '.join(missing[:4])})" for _, name, missing in sorted(near)[:2]]
-    return looks, f"Nearest: {'; '.join(said)}."
+    said = [f"{name} (misses {', '.join(missing[:4])})" for part, name, missing in sorted(near)[:2] if part < 1]
+    return looks, f"Nearest: {'; '.join(said)}." if said else "It shares no name with any source."
 
 
 def _nearness_of_names(sample: Sample) -> tuple[float, str, list[str]]:
