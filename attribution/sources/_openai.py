@@ -16,8 +16,8 @@ def prefix_score(sample: Sample, prefix: str, *, empty: int) -> int:
     for page in sample.documents:
         if page.get("object") not in ("page", "bucket"):
             continue
-        kinds = {result.get("object") for bucket in _shape(page) for result in _results_of(bucket)}
-        if any(isinstance(kind, str) and kind.startswith(prefix) for kind in kinds):
+        kinds = [str(result.get("object")) for bucket in _shape(page) for result in _results_of(bucket)]
+        if any(kind.startswith(prefix) for kind in kinds):
             return 97
         if not kinds:
             found = empty

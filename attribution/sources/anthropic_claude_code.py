@@ -84,7 +84,10 @@ def _lines(row: Any, intake: Intake) -> list[Row]:
     }
     base = _bills.stamp(intake, base, period)
     identity = _bills.key(period, base["account_id"], principal, *kept.values())
-    return [line for entry in row.get("model_breakdown") or [] for line in _of_model(entry, base, identity)]
+    models = row.get("model_breakdown") or []
+    if not isinstance(models, list):
+        raise Unreadable("not_a_list", "a list of models", type(models).__name__, "model_breakdown")
+    return [line for entry in models for line in _of_model(entry, base, identity)]
 
 
 def _actor(actor: Any, flags: list[str], intake: Intake) -> str | None:

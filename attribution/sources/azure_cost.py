@@ -95,10 +95,14 @@ def _amount(row: Document, name: str) -> Decimal | None:
     return next((value for value in found if value is not None), None)
 
 
-@lru_cache(maxsize=4096)
 def day(value: Any, field: str) -> int | None:
     """Return a UTC day written MM/DD/YYYY, or in ISO form."""
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})", value)):
+    return _day(value, field) if type(value) is str else normalization.instant(value, field, "UTC")
+
+
+@lru_cache(maxsize=4096)
+def _day(value: Any, field: str) -> int | None:
+    if found := re.fullmatch(r"(\d{1,2})/(\d{1,2})/(\d{4}|\d{2})", value):
         month, day_of, year = (int(part) for part in found.groups())
         try:
             value = datetime(year + 2000 if year < 100 else year, month, day_of, tzinfo=UTC)

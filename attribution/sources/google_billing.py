@@ -64,7 +64,8 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
     description = normalization.text(sku.get("description"), "sku.description")
     said = _google_skus.parse(description or "")
     overrides = intake.options.get("skus") or {}
-    said |= overrides.get(sku.get("id"), {})
+    sku_id = normalization.text(sku.get("id"), "sku.id")
+    said |= overrides.get(sku_id, {})
     resource = _part(document, "resource").get("global_name") or _part(document, "resource").get("name")
     tags = _tags(document, flags)
     base: Row = {
@@ -79,7 +80,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
         "service_tier": said["service_tier"],
         "context_window": said["context_window"],
         "region": normalization.text(place.get("region") or place.get("location"), "location"),
-        "sku": normalization.text(sku.get("id"), "sku.id"),
+        "sku": sku_id,
         "description": description,
         "currency": normalization.text(document.get("currency"), "currency"),
         "tags": tags,
@@ -99,7 +100,7 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
 
 
 def _charge(document: Document, base: Row, identity: str) -> Row:
-    kind = document.get("cost_type") or "regular"
+    kind = normalization.text(document.get("cost_type"), "cost_type") or "regular"
     if kind not in _CATEGORIES:
         raise Unreadable("unknown_kind", f"one of {', '.join(_CATEGORIES)}", kind, "cost_type")
     cost = _bills.required(_bills.money(document, "cost"), "cost")
