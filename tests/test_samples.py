@@ -18,7 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from genai_prices import data_snapshot
 
+from attribution.building import build_ledger
 from attribution.errors import QuestionError
+from attribution.hops import broken_hops
+from attribution.ledger import Ledger
 from attribution.samples import write_sample
 from attribution.samples.article import begin, next_dearness, tell_stories
 from attribution.samples.company import load_company, read
@@ -592,6 +595,107 @@ def test_spans_use_the_names_of_two_instrumentations(acme: Path) -> None:
             assert theirs <= known
             assert type(span["startTimeUnixNano"]) is str
             assert len(span["traceId"]) == 32
+
+
+# The ledger finds what the truth says
+
+
+@pytest.fixture(scope="module")
+def ledger(acme: Path) -> Iterator[Ledger]:
+    config = acme / "config" / "attribution.yaml"
+    with build_ledger(str(acme / "data"), config=str(config), quiet=True) as built:
+        yield built
+
+
+def test_every_call_that_an_export_saw_is_one_event(acme: Path, ledger: Ledger) -> None:
+    calls = [c for c in rows(acme, "calls") if c["seen_in"]]
+    # Nothing joins a failed call in Langfuse to its row in the gateway's log.
+    apart = sum("langfuse" in c["seen_in"] and c["status"] != "ok" and len(c["seen_in"]) > 1 for c in calls)
+
+    assert ledger.value("select count(*) from cost_event") == len(calls) + apart
+    answered = sorted(c["response_id"] for c in calls if c["response_id"] != c["gateway_call_id"])
+    found = ledger.rows("select response_id from cost_event where response_id is not null order by response_id")
+    assert [row[0] for row in found] == answered
+
+
+def test_the_ledger_costs_what_can_be_known_to_the_last_digit(acme: Path, ledger: Ledger) -> None:
+    for month in ("2026-08", "2026-09", OCTOBER):
+        known = [c["seen_list_cost"] for c in rows(acme, "calls", month=month) if c["seen_list_cost"] is not None]
+        found = ledger.value(
+            "select sum(list_cost) from cost_event where strftime(started_at, '%Y-%m') = $month", {"month": month}
+        )
+        assert found == sum(known, Decimal(0))
+
+
+def test_what_cannot_be_known_has_no_price(acme: Path, ledger: Ledger) -> None:
+    unknown = {
+        c["response_id"]: c["faults"]
+        for c in rows(acme, "calls")
+        if c["seen_list_cost"] is None and c["seen_in"] and c["status"] == "ok"
+    }
+    found = ledger.rows("select response_id, list_cost from cost_event where response_id is not null")
+
+    assert {key for key, cost in found if cost is None} == set(unknown)
+    assert {n for names in unknown.values() for n in names} >= {"unknown_model", "streams_without_usage"}
+
+
+@pytest.mark.parametrize(
+    "hop", ["h1", "h2", "h3", "h5", "h6", "h7", "h8", "h9", "h10", "h11", "missing_team", "claimed", "sampled", None]
+)
+def test_owners_and_their_evidence_are_the_truths(acme: Path, ledger: Ledger, hop: str | None) -> None:
+    found = {
+        row[0]: row[1:]
+        for row in ledger.rows(
+            "select response_id, owner_evidence, owner_team from cost_event where response_id is not null"
+        )
+    }
+    struck = [c for c in rows(acme, "calls", hop=hop) if c["response_id"] in found]
+
+    assert struck
+    for call in struck:
+        evidence, team = found[call["response_id"]]
+        assert evidence == call["expected_evidence"]
+        assert team == (None if evidence == "none" else call["owner_team"])
+
+
+def test_each_broken_hop_costs_what_runs_below_it(acme: Path, ledger: Ledger) -> None:
+    hops = broken_hops(ledger)
+    for signature, consumer, hop in (
+        ("H1", "extract-worker", "h1"),
+        ("H2", "enrich-worker", "h2"),
+        ("H3", "summary-worker", "h3"),
+        ("H5", "sales-bot", "h5"),
+        ("H6", "chat-gateway", "h6"),
+        ("H8", "triage-worker", "h8"),
+        ("H9", "feature-worker", "h9"),
+        ("H11", "nightly-digest", "h11"),
+        ("H11", "hr-bot", "missing_team"),
+    ):
+        line = hops[(hops["signature"] == signature) & (hops["consumer"] == consumer)]
+        below = [c for c in rows(acme, "calls", hop=hop) if "otlp" in c["seen_in"]]
+        assert line["list_cost"].sum() == sum((c["seen_list_cost"] for c in below), Decimal(0)), hop
+        assert line["calls"].sum() == len(below)
+
+
+def test_bills_in_the_ledger_are_the_bills_of_the_truth(acme: Path, ledger: Ledger) -> None:
+    for source, provider in (
+        ("openai_costs", "openai"),
+        ("anthropic_cost", "anthropic"),
+        ("cur", "aws"),
+        ("azure_cost", "azure"),
+        ("google_billing", "google"),
+    ):
+        billed = ledger.value("select sum(billed_cost) from bill_line where source = $source", {"source": source})
+        lines = [r for r in rows(acme, "bills", provider=provider) if r["category"] != "purchase"]
+        assert billed == sum((r["billed_cost"] for r in lines), Decimal(0)), source
+
+
+def test_broken_lines_and_second_deliveries_are_counted(acme: Path, ledger: Ledger) -> None:
+    malformed = sum("malformed_lines" in c["faults"] for c in rows(acme, "calls"))
+
+    assert ledger.value("select count(*) from quarantine") == malformed
+    assert ledger.value("select sum(superseded) from source_file where source = 'azure_cost'") > 0
+    assert ledger.value("select count(*) from conflict where kind = 'same_id'") == 0
 
 
 # The command line

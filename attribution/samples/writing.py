@@ -118,7 +118,7 @@ def write_sample(
             deliver_twice(files)
         write_bill_truth(bills, files)
         facts.write(files, bills, steering.month_usd)
-    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(str(steering.month_usd)).normalize())
+    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{steering.month_usd:.2f}"))
 
 
 def _check(root: Path, calls: int, months: int, seed: int) -> None:

@@ -55,13 +55,13 @@ def _observation(page: Page, company: Company, row: int, amounts: dict[str, int]
         prices = _prices(costs) + f',"total":{total}' if listed else ""
     else:
         level, message = "ERROR", '"Rate limit reached"'
-    attributes = f'{{\\"gen_ai.response.id\\": \\"{page["response_id"][row]}\\"}}'
+    attributes = f',"attributes":"{{\\"gen_ai.response.id\\": \\"{page["response_id"][row]}\\"}}"' if ok else ""
     step = company.steps[page["step"][row]]["step"]
     return (
         f'{{"id":"{page["observation_id"][row]}","trace_id":"{page["trace_id"][row]}","project_id":"{PROJECT}",'
         f'"environment":"production","type":"GENERATION","parent_observation_id":null,"start_time":"{spaced(started)}",'
-        f'"end_time":"{spaced(ended)}","name":"{step}","metadata":{{"attempt":"{page["attempt"][row]}",'
-        f'"attributes":"{attributes}"}},"level":"{level}","status_message":{message},"version":null,"input":null,'
+        f'"end_time":"{spaced(ended)}","name":"{step}","metadata":{{"attempt":"{page["attempt"][row]}"'
+        f'{attributes}}},"level":"{level}","status_message":{message},"version":null,"input":null,'
         f'"output":null,"provided_model_name":"{deployment.answered_as}","model_parameters":null,'
         f'"usage_details":{{{usage}}},"cost_details":{{{prices}}},"completion_start_time":null,"prompt_name":null,'
         f'"prompt_version":null,"total_cost":{total},"latency":{(ended - started) / 1000!r},"time_to_first_token":null,'

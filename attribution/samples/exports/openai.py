@@ -25,8 +25,7 @@ def write_openai(bills: Bills, folder: Folder) -> None:
     _write(bills, folder, "usage", "usage-completions", _USAGE_BY, _by_day(chat, lambda c: _usage(bills, c)))
     embeddings = [c for c in cells if "embedding" in _model(bills, c)]
     _write(bills, folder, "usage", "usage-embeddings", _KEY_BY, _by_day(embeddings, lambda c: _embeddings(bills, c)))
-    searches = [c for c in chat if c.quantities[METERS.index("web_search")]]
-    _write(bills, folder, "usage", "usage-web_search_calls", _KEY_BY, _by_day(searches, lambda c: _searches(bills, c)))
+    _write(bills, folder, "usage", "usage-web_search_calls", _KEY_BY, _searches(bills, chat))
     _write(bills, folder, "costs", "costs", "api_key_id+line_item+project_id", _costs(bills, cells))
 
 
@@ -92,19 +91,28 @@ def _embeddings(bills: Bills, cell: Cell) -> dict[str, Any]:
     }
 
 
-def _searches(bills: Bills, cell: Cell) -> dict[str, Any]:
-    key, project = _owner(bills, cell)
-    count = cell.quantities[METERS.index("web_search")]
-    return {
-        "object": "organization.usage.web_searches.result",
-        "num_model_requests": count,
-        "num_requests": count,
-        "project_id": project,
-        "user_id": None,
-        "api_key_id": key,
-        "model": _model(bills, cell),
-        "context_level": None,
-    }
+def _searches(bills: Bills, cells: list[Cell]) -> Results:
+    """Return web searches by key and model; this endpoint knows no tier."""
+    counts: dict[tuple[date, str, str, str], int] = defaultdict(int)
+    for cell in cells:
+        key, project = _owner(bills, cell)
+        counts[cell.day, _model(bills, cell), key, project] += cell.quantities[METERS.index("web_search")]
+    found: Results = defaultdict(list)
+    for (day, model, key, project), count in sorted(counts.items()):
+        if count:
+            found[day].append(
+                {
+                    "object": "organization.usage.web_searches.result",
+                    "num_model_requests": count,
+                    "num_requests": count,
+                    "project_id": project,
+                    "user_id": None,
+                    "api_key_id": key,
+                    "model": model,
+                    "context_level": None,
+                }
+            )
+    return found
 
 
 def _costs(bills: Bills, cells: list[Cell]) -> Results:
