@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 import traceback
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +21,21 @@ from attribution.showing import visible
 WELL, NO, COULD_NOT_RUN = 0, 1, 2
 
 #: Command modules in the order in which help lists them.
-MODULES = ("audit", "coverage", "hops", "check", "ownership", "report", "inspect", "sources", "prices", "changes", "sample", "pull", "notebooks")
+MODULES = (
+    "audit",
+    "coverage",
+    "hops",
+    "check",
+    "ownership",
+    "report",
+    "inspect",
+    "sources",
+    "prices",
+    "changes",
+    "sample",
+    "pull",
+    "notebooks",
+)
 
 
 class Commands(TyperGroup):
@@ -39,6 +52,15 @@ class Commands(TyperGroup):
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             typer.echo(f"attribution: {visible(what)}. Nothing was answered.", err=True)
             raise typer.Exit(COULD_NOT_RUN) from None
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands with their whole first sentence, wrapped, where click would cut it."""
+        commands = ((name, self.get_command(ctx, name)) for name in self.list_commands(ctx))
+        shown = [
+            (name, command.get_short_help_str(200)) for name, command in commands if command and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(shown)
 
 
 app = typer.Typer(
@@ -83,5 +105,4 @@ def main() -> None:
 
 
 for _name in MODULES:
-    if find_spec(f"{__name__}.{_name}"):
-        import_module(f"{__name__}.{_name}").register(app)
+    import_module(f"{__name__}.{_name}").register(app)
