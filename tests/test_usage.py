@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from attribution.usage import DISJOINT, TOKEN_COLUMNS, read_usage, shape_of
+from attribution.usage import TOKEN_COLUMNS, disjoint_quantities, read_usage, shape_of
 from tests.examples import FIXTURES
 
 
@@ -17,7 +17,7 @@ def bodies(name: str) -> list[dict[str, Any]]:
 
 def disjoint(tokens: dict[str, int]) -> dict[str, int]:
     columns = {name: tokens.get(name, 0) for name in TOKEN_COLUMNS}
-    return {meter: int(eval(sql, {"__builtins__": {}}, columns)) for meter, sql in DISJOINT.items()}
+    return {meter: int(eval(sql, {"__builtins__": {}}, columns)) for meter, sql in disjoint_quantities().items()}
 
 
 @pytest.mark.parametrize(

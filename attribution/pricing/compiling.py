@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-from attribution.pricing.book import BEGINNING, DAY, FOREVER, NO_LIMIT, PriceBook, Rate
+from attribution.pricing.book import ALL_WEEK, BEGINNING, DAY, FOREVER, NO_LIMIT, PriceBook, Rate
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.pricing.models import PROVIDERS, Resolved, resolve
 
@@ -64,6 +64,11 @@ class Cell:
     provider: str | None = None
     model: str | None = None
     contracted: dict[str, Fraction] = field(default_factory=dict)
+
+    @property
+    def is_windowed(self) -> bool:
+        """Whether the rates hold in a part of the day or the week only."""
+        return (self.second_from, self.second_to, self.weekdays) != (0, DAY, ALL_WEEK)
 
 
 def compile_card(book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] = ()) -> Iterator[Cell]:

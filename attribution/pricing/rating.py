@@ -17,12 +17,15 @@ from attribution.pricing.compiling import Alias, Cell, Key, compile_card
 from attribution.pricing.contracts import apply_terms, read_terms
 from attribution.pricing.meters import unit_of
 from attribution.pricing.storing import shipped_book
+from attribution.usage import TOKEN_COLUMNS
 
 _PICO = 10**12
 _INTEGER = pa.decimal128(38, 0)
 _MONEY = pa.decimal128(38, 12)
 #: The largest product that eight-byte integers hold.
 _LARGEST = 2**63 - 1
+#: The largest amount that an eight-byte decimal holds.
+_SMALL = 10**18
 
 
 def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
@@ -53,11 +56,11 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
     terms = read_terms(ledger)
     cells = list(apply_terms(compile_card(prices, _keys(ledger), _aliases(ledger)), terms))
     with ledger.transaction():
-        divisor, contract_divisor = _write_card(ledger, prices, cells)
-        ledger.run(statements.event_rate())
+        shape = _write_card(ledger, prices, cells, bool(terms))
+        ledger.run(statements.event_rate(shape))
         ledger.run(statements.event_rate_name())
-        ledger.run(statements.event_cost(divisor, contract_divisor if terms else None))
-        ledger.run(statements.line_item(divisor))
+        ledger.run(statements.store_costs(shape))
+        ledger.run(statements.line_item(shape))
 
 
 def _keys(ledger: Ledger) -> list[Key]:
@@ -75,14 +78,15 @@ def _aliases(ledger: Ledger) -> list[Alias]:
     return [Alias(n, p, c, cp, start or BEGINNING, end or FOREVER) for n, p, c, cp, start, end in rows]
 
 
-def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> tuple[int, int]:
-    """Store the rates that the events need; return what list and contract rates are to be divided by."""
+def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contracts: bool) -> statements.Shape:
+    """Store the rates that the events need; return what the statements over them have to deal with."""
     listed = [_per_unit(cell) for cell in cells]
     paid = [cell.contracted for cell in cells]
     divisors = _divisor(listed), _divisor(paid)
     columns = {"rate": _whole(listed, divisors[0]), "contract": _whole(paid, divisors[1])}
+    used, has_other = _used(ledger)
     casts = ", ".join(
-        f"cast({card}_{meter} as {_integer(ledger, values)}) as {card}_{meter}"
+        f"cast({card}_{meter} as {_integer(values, used)}) as {card}_{meter}"
         for card, values in columns.items()
         for meter in statements.METERS
     )
@@ -97,7 +101,24 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell]) -> tuple[int
         """,
         {"fingerprint": book.fingerprint, "as_of": book.as_of},
     )
-    return divisors
+    told = {key: {getattr(cell.key, key) for cell in cells} for key in statements.KEY_COLUMNS}
+    return statements.Shape(
+        columns=tuple(c for c in TOKEN_COLUMNS if used[c] > 0 or c in ("input_tokens", "output_tokens")),
+        keys=tuple(key for key, values in told.items() if len(values) > 1),
+        has_other=has_other,
+        has_windows=any(cell.is_windowed for cell in cells),
+        has_requests=any("request" in (*c.rates, *c.contracted) for c in cells),
+        divisor=divisors[0],
+        contract_divisor=divisors[1] if has_contracts else None,
+        is_small=not has_other and divisors == (1, 1) and all(_dearest(v, used) < _SMALL for v in columns.values()),
+    )
+
+
+def _used(ledger: Ledger) -> tuple[dict[str, int], bool]:
+    """Return the largest count in each token column, and whether any event counts something else."""
+    largest = ", ".join(f"coalesce(max({name}), 0)" for name in TOKEN_COLUMNS)
+    (row,) = ledger.rows(f"select {largest}, coalesce(bool_or(other_usage is not null), false) from event")
+    return dict(zip(TOKEN_COLUMNS, row[:-1], strict=True)), row[-1]
 
 
 def _per_unit(cell: Cell) -> dict[str, Fraction]:
@@ -114,11 +135,15 @@ def _whole(rates: list[dict[str, Fraction]], divisor: int) -> list[dict[str, int
     return [{m: int(price * _PICO * divisor) for m, price in cell.items() if m in statements.METERS} for cell in rates]
 
 
-def _integer(ledger: Ledger, rates: list[dict[str, int]]) -> str:
+def _integer(rates: list[dict[str, int]], used: dict[str, int]) -> str:
     """Return eight-byte integers where no cost of one event can pass them, else sixteen-byte ones."""
+    return "bigint" if _dearest(rates, used) < _LARGEST else "hugeint"
+
+
+def _dearest(rates: list[dict[str, int]], used: dict[str, int]) -> int:
+    """Return what no event can cost more than, in the unit of the rates."""
     dearest = max((rate for cell in rates for rate in cell.values()), default=0)
-    most = ledger.value("select max(coalesce(input_tokens, 0)::hugeint + coalesce(output_tokens, 0) + 1) from event")
-    return "bigint" if 2 * dearest * (most or 1) < _LARGEST else "hugeint"
+    return dearest * (used["input_tokens"] + used["output_tokens"] + 1)
 
 
 def _card_table(cells: list[Cell], columns: dict[str, list[dict[str, int]]]) -> pa.Table:
@@ -134,6 +159,7 @@ def _card_table(cells: list[Cell], columns: dict[str, list[dict[str, int]]]) -> 
             "second_from": cell.second_from,
             "second_to": cell.second_to,
             "weekdays": cell.weekdays,
+            "is_windowed": cell.is_windowed,
             "is_priced": bool(cell.rates),
             "is_estimate": cell.is_estimate,
             "reason": cell.reason,
@@ -155,7 +181,7 @@ def _card_schema() -> pa.Schema:
         + [(name, pa.string()) for name in words]
         + [(name, pa.timestamp("us")) for name in ("valid_from", "valid_to")]
         + [(name, pa.int64()) for name in bounds]
-        + [("is_priced", pa.bool_()), ("is_estimate", pa.bool_())]
+        + [(name, pa.bool_()) for name in ("is_windowed", "is_priced", "is_estimate")]
         + [(name, pa.string()) for name in ("reason", "entry", "book_provider", "book_model")]
         + [(f"{card}_{meter}", _INTEGER) for card in ("rate", "contract") for meter in statements.METERS]
     )

@@ -1,18 +1,62 @@
-"""The statements of the pricing step: which rates hold for a call, what it costs, and its line items."""
+"""The statements of the pricing step: which rates hold for a call, what it costs, and its line items.
+
+They are written for the calls at hand: meters that no call used, windows that no price has and other units that no
+call counted are left out, because what is not there need not be computed a million times.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
-from attribution.usage import DISJOINT, TOKEN_COLUMNS
+from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
 METERS = (*TOKEN_METERS, *IMPLIED_METERS)
+KEY_COLUMNS = ("provider", "model", "service_tier", "region")
 
 
-def event_rate() -> str:
+@dataclass(frozen=True)
+class Shape:
+    """What the calls and their card have; what is the same for all of them need not be looked at.
+
+    `columns` are the token columns that some call used, `keys` the columns that tell card rows apart; `is_small` says
+    that no call can cost a million dollars, so that eight bytes hold its pico-dollars as a decimal.
+    """
+
+    columns: tuple[str, ...] = TOKEN_COLUMNS
+    keys: tuple[str, ...] = KEY_COLUMNS
+    has_other: bool = True
+    has_windows: bool = True
+    has_requests: bool = True
+    divisor: int = 1
+    contract_divisor: int | None = None
+    is_small: bool = False
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        """Token meters that some call used."""
+        return tuple(disjoint_quantities(self.columns))
+
+    @property
+    def meters(self) -> tuple[str, ...]:
+        """Meters that the card prices by whole numbers and some call used."""
+        return (*self.tokens, *(IMPLIED_METERS if self.has_requests else ()))
+
+
+def event_rate(shape: Shape) -> str:
     """Return the view of every event beside its disjoint quantities and the one card row that holds for it."""
-    known = ", ".join(f"coalesce(event.{name}, 0) as {name}" for name in TOKEN_COLUMNS)
-    quantities = ", ".join(f"{quantity} as {meter}_quantity" for meter, quantity in DISJOINT.items())
-    smallest = ", ".join(f"{meter}_quantity" for meter in TOKEN_METERS)
+    known = ", ".join(f"coalesce(event.{name}, 0) as {name}" for name in shape.columns)
+    quantities = ", ".join(f"{sql} as {meter}_quantity" for meter, sql in disjoint_quantities(shape.columns).items())
+    smallest = ", ".join(f"{meter}_quantity" for meter in shape.tokens)
+    requests = "coalesce(cast(other_usage['request'] as bigint), 1)" if shape.has_other else "1"
+    windows = """
+        where case
+            when not card.is_windowed then true
+            else epoch_us(priced_at) // 1000000 % 86400 >= card.second_from
+                and epoch_us(priced_at) // 1000000 % 86400 < card.second_to
+                and (1 << (extract(isodow from priced_at) - 1)) & card.weekdays > 0
+        end
+    """
     return f"""
         create or replace view event_rate as
         with call as (
@@ -25,28 +69,17 @@ def event_rate() -> str:
             from event
         ),
         quantity as (
-            select
-                *, {quantities},
-                case when is_metered then coalesce(cast(other_usage['request'] as bigint), 1) else 0 end
-                    as request_quantity,
-                extract(hour from priced_at) * 3600 + extract(minute from priced_at) * 60
-                    + extract(second from priced_at) as second_of_day,
-                1 << (extract(isodow from priced_at) - 1) as weekday
-            from call
+            select *, {quantities}, case when is_metered then {requests} else 0 end as request_quantity from call
         )
         select
             quantity.*, card.* exclude (provider, model, service_tier, region),
             least({smallest}) < 0 as is_contradictory
         from quantity
         join rate_card as card
-            on quantity.provider is not distinct from card.provider
-            and quantity.model is not distinct from card.model
-            and quantity.service_tier is not distinct from card.service_tier
-            and quantity.region is not distinct from card.region
+            on {" and ".join(f"quantity.{key} is not distinct from card.{key}" for key in shape.keys) or "true"}
             and quantity.priced_at >= card.valid_from and quantity.priced_at < card.valid_to
             and quantity.input_tokens > card.context_over and quantity.input_tokens <= card.context_upto
-            and quantity.second_of_day >= card.second_from and quantity.second_of_day < card.second_to
-            and quantity.weekday & card.weekdays > 0
+            {windows if shape.has_windows else ""}
     """
 
 
@@ -58,72 +91,57 @@ def event_rate_name() -> str:
     """
 
 
-def event_cost(divisor: int, contract_divisor: int | None) -> str:
-    """Return the statement that prices all events; a card's rates are pico-dollars times its divisor.
+def store_costs(shape: Shape) -> str:
+    """Return the statement that writes the costs of all events anew."""
+    return f"create or replace table event_cost as {cost_query(shape)}"
 
-    Without contracts (no second divisor) what is paid is the list price.
-    """
-    contracted = "case status when 'priced' then whole when 'free' then 0 end"
-    if contract_divisor:
-        paid = " + ".join(_amount(meter, contract_divisor, "contract") for meter in METERS)
-        contracted = f"""
-            case
-                when status = 'free' then 0
-                when status = 'unmetered' or is_contradictory or other_is_unpaid
-                    or is_input_unknown and contract_input > 0 or is_output_unknown and contract_output > 0 then null
-                else {paid} + coalesce(other_paid, 0)
-            end
-        """
-    whole = " + ".join(_amount(meter, divisor) for meter in METERS)
-    part = " + ".join(f"coalesce({_amount(meter, divisor)}, 0)" for meter in METERS)
+
+def cost_query(shape: Shape) -> str:
+    """Return the query that prices all events; without contracts, what is paid is the list price."""
+    whole = " + ".join(_amount(meter, shape.divisor) for meter in shape.meters)
+    part = " + ".join(f"coalesce({_amount(meter, shape.divisor)}, 0)" for meter in shape.meters)
+    others, join = ("", "") if not shape.has_other else (f"{_others()},", "left join other using (event_id)")
+    listed = "case status when 'priced' then whole when 'free' then 0 end"
     return f"""
-        create or replace table event_cost as
-        with other_line as ({_other_line()}),
-        other as (
-            select
-                event_id, sum(pico) as pico, bool_or(pico is null) as is_missing,
-                sum(paid) as paid, bool_or(paid is null) as is_unpaid
-            from other_line group by event_id
-        ),
+        with {others}
         amount as (
             select
-                rate.*, other.event_id is not null as has_other, other.pico as other_pico,
-                other.paid as other_paid, coalesce(other.is_unpaid, false) as other_is_unpaid,
+                rate.*, {_other_columns(shape.has_other)},
                 case
-                    when other.is_missing or is_input_unknown and rate_input > 0
-                        or is_output_unknown and rate_output > 0 then null
-                    else {whole} + coalesce(other.pico, 0)
-                end as whole
-            from event_rate as rate left join other on other.event_id = rate.event_id
+                    when {_unknown("rate")} then null
+                    else {whole}
+                end as known
+            from event_rate as rate {join}
         ),
         judged as (
             select
-                *,
+                *, case when other_is_missing then null else known + other_pico end as whole,
                 case
                     when cache_hit then 'free'
                     when not is_metered or is_input_unknown and is_output_unknown and not has_other then 'unmetered'
                     when is_contradictory or not is_priced or is_estimate then 'unpriced'
-                    when whole is not null then 'priced'
-                    when {part} + coalesce(other_pico, 0) > 0 then 'partial'
+                    when known is not null and not other_is_missing then 'priced'
+                    when {part} + other_pico > 0 then 'partial'
                     else 'unpriced'
                 end as status
             from amount
         )
         select
-            event_id, status as price_status, {_reason()} as price_reason,
+            event_id, status as price_status, {_reason(shape)} as price_reason,
             case when status in ('priced', 'partial') or is_estimate then entry end as price_entry,
-            {_dollars("case status when 'priced' then whole when 'free' then 0 end")} as list_cost,
-            {_dollars(f"case when status = 'partial' then {part} + coalesce(other_pico, 0) end")} as priced_part,
-            {_dollars(contracted)} as contracted_cost,
+            {_dollars(listed, shape.is_small)} as list_cost,
+            {_dollars(f"case when status = 'partial' then {part} + other_pico end")} as priced_part,
+            {_dollars(_paid(shape) if shape.contract_divisor else listed, shape.is_small)} as contracted_cost,
             {_dollars("case when status = 'unpriced' and is_estimate and not is_contradictory then whole end")}
                 as estimated_cost
         from judged
     """
 
 
-def line_item(divisor: int) -> str:
+def line_item(shape: Shape) -> str:
     """Return the view of what each event was charged for; an unmetered or free call has no lines."""
-    tokens = " union all ".join(_token_line(meter, divisor) for meter in METERS)
+    tokens = " union all ".join(_token_line(meter, shape.divisor) for meter in shape.meters)
+    others = f"union all select event_id, meter, quantity, card_id, pico from ({_other_line('charged')})"
     return f"""
         create or replace view line_item as
         with charged as (
@@ -131,10 +149,7 @@ def line_item(divisor: int) -> str:
             where is_metered and not coalesce(cache_hit, false) and is_priced and not is_estimate
                 and not is_contradictory
         ),
-        used as ({tokens}
-            union all
-            select event_id, line.meter, line.quantity, card_id, line.pico from ({_other_line()}) as line
-        )
+        used as ({tokens} {others if shape.has_other else ""})
         select
             used.event_id, used.meter, cast(used.quantity as decimal(38, 12)) as quantity,
             coalesce(line.unit, used.meter) as unit, line.price as unit_price, line.per as price_per,
@@ -160,7 +175,46 @@ def _amount(meter: str, divisor: int, card: str = "rate") -> str:
     return f"case when {meter}_quantity > 0 then {cost} else 0 end"
 
 
-def _other_line() -> str:
+def _unknown(card: str) -> str:
+    """Return whether a total that is not known is one that is charged for."""
+    return f"is_input_unknown and {card}_input > 0 or is_output_unknown and {card}_output > 0"
+
+
+def _paid(shape: Shape) -> str:
+    paid = " + ".join(_amount(meter, shape.contract_divisor or 1, "contract") for meter in shape.meters)
+    return f"""
+        case
+            when status = 'free' then 0
+            when status = 'unmetered' or is_contradictory or other_is_unpaid or {_unknown("contract")} then null
+            else {paid} + other_paid
+        end
+    """
+
+
+def _others() -> str:
+    """Return the CTEs that sum up what each event used in other units than tokens."""
+    return f"""
+        other_line as ({_other_line("event_rate")}),
+        other as (
+            select
+                event_id, sum(pico) as pico, bool_or(pico is null) as is_missing,
+                sum(paid) as paid, bool_or(paid is null) as is_unpaid,
+                string_agg(case when pico is null then meter end, ', ' order by meter) as missing
+            from other_line group by event_id
+        )
+    """
+
+
+def _other_columns(has_other: bool) -> str:
+    if not has_other:
+        return """false as has_other, false as other_is_missing, false as other_is_unpaid, 0 as other_pico,
+            0 as other_paid, cast(null as varchar) as other_missing"""
+    return """other.event_id is not null as has_other, coalesce(other.is_missing, false) as other_is_missing,
+        coalesce(other.is_unpaid, false) as other_is_unpaid, coalesce(other.pico, 0) as other_pico,
+        coalesce(other.paid, 0) as other_paid, other.missing as other_missing"""
+
+
+def _other_line(relation: str) -> str:
     """Return the lines that count something else than tokens, with at least the minimum that is billed."""
     quantity = "cast(greatest(usage.value, line.minimum) * 1000000 as hugeint)"
     pico = half_even(f"{quantity} * line.price_pico::hugeint", "line.per * 1000000::hugeint")
@@ -171,7 +225,7 @@ def _other_line() -> str:
             case when usage.value > 0 then {paid} else 0 end as paid
         from (
             select event_id, card_id, unnest(map_entries(other_usage)) as usage
-            from event_rate where other_usage is not null
+            from {relation} where other_usage is not null
         ) as used
         left join rate_line as line on line.card_id = used.card_id and line.meter = usage.key
         where usage.key <> 'request' and usage.value is not null
@@ -188,9 +242,9 @@ def _token_line(meter: str, divisor: int) -> str:
     )
 
 
-def _reason() -> str:
+def _reason(shape: Shape) -> str:
     missing = ", ".join(
-        f"case when {meter}_quantity > 0 and rate_{meter} is null then '{meter}' end" for meter in TOKEN_METERS
+        f"case when {meter}_quantity > 0 and rate_{meter} is null then '{meter}' end" for meter in shape.tokens
     )
     return f"""
         case
@@ -202,13 +256,13 @@ def _reason() -> str:
                 {missing},
                 case when is_input_unknown and rate_input > 0 then 'input' end,
                 case when is_output_unknown and rate_output > 0 then 'output' end,
-                (select string_agg(meter, ', ' order by meter) from other_line
-                    where other_line.event_id = judged.event_id and other_line.pico is null)), reason)
+                other_missing), reason)
             when is_undated then concat_ws('; ', 'assumed: priced at the latest time known', reason)
             else reason
         end
     """
 
 
-def _dollars(pico: str) -> str:
-    return f"cast(cast({pico} as decimal(38, 0)) * 0.000000000001 as decimal(38, 12))"
+def _dollars(pico: str, is_small: bool = False) -> str:
+    """Return pico-dollars as dollars; the product of a whole decimal and a pico-dollar is exact."""
+    return f"cast(cast({pico} as decimal({18 if is_small else 38}, 0)) * 0.000000000001 as decimal(38, 12))"
