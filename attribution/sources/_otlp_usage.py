@@ -83,12 +83,11 @@ def _nest(found: Found, used: int | None, made: int | None, is_exclusive: str | 
 def _split_cache_write(found: Found, write: int, flags: list[str]) -> None:
     """Writes without a stated life are five-minute writes; a stated split must add up."""
     short, long = found.get("cache_write_5m_tokens"), found.get("cache_write_1h_tokens")
-    if short is None and long is None:
-        found["cache_write_5m_tokens"] = write
-        return
-    if (short or 0) + (long or 0) != write:
+    if short is None:
+        # Writes of an hour are a part of all writes; a part larger than the whole shows below.
+        short = found["cache_write_5m_tokens"] = max(write - (long or 0), 0)
+    if short + (long or 0) != write:
         flags.append(f"cache_write_tokens {write} <> 5m {short} + 1h {long}")
-        found["cache_write_5m_tokens"] = max(write - (long or 0), short or 0)
 
 
 def _read_odd(found: Found, flags: list[str]) -> str | None:
