@@ -35,21 +35,7 @@ def test_an_mlflow_trace_gives_its_calls_and_not_their_sums() -> None:
     mini, broken, claude = "gpt-5-mini", "gpt-4.1-broken", "claude-sonnet-4-5-20250929"
     cost = Decimal("0.0006695")
     assert ledger.rows(query) == [
-        (
-            "1" * 16,
-            "gpt-5-mini",
-            "gpt-5-mini",
-            "chatcmpl-1",
-            None,
-            "ok",
-            True,
-            2006,
-            1920,
-            None,
-            None,
-            300,
-            Decimal("0.0006695"),
-        ),
+        ("1" * 16, mini, mini, "chatcmpl-1", None, "ok", True, 2006, 1920, None, None, 300, cost),
         ("2" * 16, claude, None, None, "anthropic", "ok", True, 2518, 1920, 500, 12, 300, None),
         ("3" * 16, broken, broken, None, None, "error", False, None, None, None, None, None, None),
     ]
