@@ -233,7 +233,8 @@ class _Loader:
     def _load(
         self, sample: Sample, source: Source, declared: dict[str, Any], digest: str, size: int, reads: Iterator[Read]
     ) -> None:
-        as_text = json.dumps(declared, sort_keys=True, default=str) if declared["mapping"] else ""
+        is_declared = bool(declared["mapping"] or declared["options"])
+        as_text = json.dumps(declared, sort_keys=True, default=str) if is_declared else ""
         row: dict[str, Any] = {
             "sha256": digest,
             "path": sample.path,

@@ -128,6 +128,17 @@ def test_the_user_can_declare_when_a_file_was_exported(tmp_path: Path) -> None:
     assert counts(ledger, *NAMES) == (2, 1, 0, 0, 1, 0, 0)
 
 
+def test_a_file_read_again_with_other_declarations_replaces_its_first_reading(tmp_path: Path) -> None:
+    page = write(tmp_path / "page.json", anthropic_page(anthropic_usage()))
+    ledger = bill(page)
+    assert set(lines(ledger, "project_id")) == {(None,)}
+
+    bill(page, ledger=ledger, group_by=["workspace_id"])
+
+    assert set(lines(ledger, "project_id")) == {("default",)}
+    assert counts(ledger, *NAMES) == (1, 1, 0, 0, 0, 0, 0)
+
+
 def test_an_equal_line_in_another_file_is_a_duplicate(tmp_path: Path) -> None:
     one = write(tmp_path / "one.json", openai_page(openai_usage(model="m")))
     two = write(tmp_path / "two.json", openai_page(openai_usage(model="m"), has_more=True))

@@ -314,3 +314,30 @@ def test_two_developers_without_a_hashing_key_stay_two(tmp_path: Path) -> None:
 
     assert counts(ledger, "records", "accepted") == (2, 2)
     assert meters(ledger)["input"] == 200_000
+
+
+# OpenRouter.
+
+
+def test_openrouter_days_have_tokens_and_one_charge_and_own_keys_are_billed_elsewhere() -> None:
+    """others.md, Trap 3: BYOK cost 0 is not free."""
+    ledger = bill(SOURCES / "openrouter_activity" / "illustrative_openrouter_activity.json")
+
+    assert meters(ledger) == {"input": 4229, "output": 100 + 91, "reasoning": 25}
+    assert lines(ledger, "model", "billed_cost", "estimated_cost", "requests", where="meter is null") == [
+        ("anthropic/claude-4.6-sonnet-20260217", Decimal("0.015"), None, 5),
+        ("google/gemini-2.5-flash", Decimal(0), Decimal("0.012"), 4),
+    ]
+
+
+def test_openrouter_dates_may_have_a_time_part_and_keys_are_declared(tmp_path: Path) -> None:
+    file = "illustrative_openrouter_activity.json"
+    page = json.loads((SOURCES / "openrouter_activity" / file).read_text(encoding="utf-8"))
+    page["data"][0]["date"] = "2026-09-14 00:00:00"
+    written = write(tmp_path / "activity.json", page)
+
+    ledger = bill(written, api_key_hash="h1")
+    bill(SOURCES / "openrouter_activity" / file, ledger=ledger)
+
+    assert set(lines(ledger, "api_key_id", "billing_period")) == {("h1", "2026-09"), (None, "2026-09")}
+    assert total(ledger) == Decimal("0.03")

@@ -24,6 +24,7 @@ FILES = {
     "anthropic_usage": "illustrative_usage_report_default_workspace.json",
     "anthropic_cost": "illustrative_cost_report_cents.json",
     "anthropic_claude_code": "claude_code_report_doc_shape.json",
+    "openrouter_activity": "illustrative_openrouter_activity.json",
     "google_billing": "illustrative_billing_export.jsonl",
     "cur": "illustrative_cur2.csv",
     "focus": "focus15draft_ai_prompt_caching_a.csv",
