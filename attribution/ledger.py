@@ -35,6 +35,7 @@ STORED = (
     "alias",
     "contract",
     "currency_rate",
+    "price",
     "setting",
 )
 

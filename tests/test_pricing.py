@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import attribution as at
@@ -518,3 +520,25 @@ def test_two_contract_prices_for_the_same_calls_are_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="prices the same calls as"):
         contracted(one, other)
+
+
+def test_every_entry_that_priced_a_call_is_in_the_ledger_with_its_source() -> None:
+    ledger = ledger_of(event(model="gpt-4.1-mini"), event("b", model="o3", other_usage={"web_search": Decimal(1)}))
+
+    at.price_events(ledger)
+
+    lost = "select count(*) from line_item as i anti join price as p on p.entry = i.price_entry and p.meter = i.meter"
+    assert ledger.value(lost) == 0
+    assert ledger.value("select count(*) from price where source is null or book is null") == 0
+
+
+def test_money_leaves_the_engine_as_decimals_in_arrow_and_in_parquet(tmp_path: Path) -> None:
+    ledger = ledger_of(event(model="gpt-4.1-mini"))
+    at.price_events(ledger)
+    table = ledger.arrow("select event_id, list_cost, sum(list_cost) over () as total from event_cost")
+
+    pq.write_table(table, tmp_path / "costs.parquet")
+
+    read = pq.read_table(tmp_path / "costs.parquet")
+    assert [pa.types.is_decimal(read.schema.field(name).type) for name in ("list_cost", "total")] == [True, True]
+    assert read["total"].to_pylist() == [Decimal("0.00056")]

@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from attribution.ledger import Ledger
+from attribution import schema
+from attribution.ledger import Ledger, column_list
 from attribution.pricing import statements
 from attribution.pricing.book import BEGINNING, FOREVER, PriceBook
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
@@ -90,6 +91,10 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         for card, values in columns.items()
         for meter in statements.METERS
     )
+    names = column_list(schema.table("price").names)
+    with ledger.reading(price_rows=_price_table(cells, book.fingerprint)):
+        ledger.run("delete from price")
+        ledger.run(f"insert into price ({names}) select {names} from price_rows")
     with ledger.reading(card_rows=_card_table(cells, columns), line_rows=_line_table(cells)):
         ledger.run(f"create or replace table rate_card as select * replace ({casts}) from card_rows")
         ledger.run("create or replace table rate_line as select * from line_rows")
@@ -144,6 +149,17 @@ def _dearest(rates: list[dict[str, int]], used: dict[str, int]) -> int:
     """Return what no event can cost more than, in the unit of the rates."""
     dearest = max((rate for cell in rates for rate in cell.values()), default=0)
     return dearest * (used["input_tokens"] + used["output_tokens"] + 1)
+
+
+def _price_table(cells: list[Cell], fingerprint: str) -> pa.Table:
+    """Return the book entries that the card draws on, each once, with where they are from."""
+    rates = {(rate.entry_id, rate.meter): rate for cell in cells for rate in cell.rates.values()}
+    rows = [{"entry": entry, **asdict(rate), "book": fingerprint} for (entry, _), rate in sorted(rates.items())]
+    words = ("meter", "provider", "model", "service_tier", "region", "source", "source_entry", "basis")
+    numbers = ("context_over", "context_upto", "second_from", "second_to", "weekdays", "per")
+    fields = [*((name, pa.string()) for name in ("entry", *words, "book")), *((name, pa.int64()) for name in numbers)]
+    fields += [(name, pa.timestamp("us")) for name in ("valid_from", "valid_to")]
+    return pa.Table.from_pylist(rows, pa.schema([*fields, ("price", _MONEY), ("minimum", pa.decimal128(18, 6))]))
 
 
 def _card_table(cells: list[Cell], columns: dict[str, list[dict[str, int]]]) -> pa.Table:
