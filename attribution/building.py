@@ -9,6 +9,10 @@ from attribution import configuration, hops, loading, matching, ownership, prici
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded
 from attribution.reading import Limits
+from attribution.showing import count
+
+#: Records set aside that the summary names; the table `quarantine` has them all.
+_SHOWN = 5
 
 
 def build_ledger(
@@ -104,10 +108,13 @@ def summarize(loaded: Loaded) -> str:
         name: sum(row[name] for row in fresh)
         for name in ("records", "accepted", "context", "duplicates", "superseded", "conflicting", "quarantined")
     }
-    parts = " + ".join(f"{count:,} {name}" for name, count in totals.items() if name != "records" and count)
-    lines = [f"{len(fresh):,} files loaded: {totals['records']:,} records = {parts or '0'}"]
+    parts = " + ".join(f"{number:,} {name}" for name, number in totals.items() if name != "records" and number)
+    lines = [f"{count(len(fresh), 'file')} loaded: {totals['records']:,} records = {parts or '0'}"]
     if len(files) > len(fresh):
-        lines.append(f"{len(files) - len(fresh):,} files were already loaded")
+        lines.append(f"{count(len(files) - len(fresh), 'file')} already loaded")
+    lines += [f"set aside: {why}" for why in loaded.set_aside[:_SHOWN]]
+    if len(loaded.set_aside) > _SHOWN:
+        lines.append(f"and {len(loaded.set_aside) - _SHOWN:,} more: see the table quarantine")
     lines += [f"not loaded: {why}" for _, why in loaded.refused]
     return "\n".join(lines)
 

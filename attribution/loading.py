@@ -64,6 +64,7 @@ class Loaded:
     files: list[dict[str, Any]] = field(default_factory=list)
     refused: list[tuple[str, str]] = field(default_factory=list)
     passed_over: list[str] = field(default_factory=list)
+    set_aside: list[str] = field(default_factory=list)
 
     def frame(self) -> pd.DataFrame:
         """One row per file with its conservation numbers."""
@@ -223,7 +224,9 @@ class _Loader:
             return sources.named(name)
         if declared["mapping"] is not None and sample.kind != "other":
             return sources.named("generic")
-        found = sources.recognise(sample) if sample.kind != "empty" else sources.named("generic")
+        # A file without one readable document says nothing of its source; its records are set aside one by one.
+        is_unreadable = sample.kind in ("jsonl", "json") and not sample.documents
+        found = sources.named("generic") if sample.kind == "empty" or is_unreadable else sources.recognise(sample)
         if found is None:
             from attribution.sources import generic
 
@@ -388,12 +391,19 @@ class _Loader:
     def _write_places(self, row: dict[str, Any], faults: list[dict[str, Any]]) -> None:
         names = schema.table("source_file").names
         placed = [fault | {"file_id": row["file_id"], "path": row["path"]} for fault in faults]
+        self.loaded.set_aside += [_in_words(fault) for fault in placed]
         for table, rows in (("source_file", [{n: row.get(n) for n in names}]), ("quarantine", placed)):
             if rows:
                 frame = pa.Table.from_pylist(rows, pa.schema(list(_arrow_types(table).items())))
                 with self.ledger.reading(new_rows=frame):
                     columns = column_list(frame.column_names)
                     self.ledger.run(f'insert into "{table}" ({columns}) select {columns} from new_rows')
+
+
+def _in_words(fault: dict[str, Any]) -> str:
+    """Say where a record stands, what was found and what was expected: `log.jsonl:21: prompt_tokens is 1.5, …`."""
+    found = f"{fault['field']} is {fault['found']}" if fault["field"] else f"{fault['reason']} ({fault['found']})"
+    return f"{fault['path']}:{fault['line']}: {found}, expected {fault['expected']}"
 
 
 _KNOWN_FILE = (

@@ -17,6 +17,7 @@ import stat
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import IO, Any
 
@@ -85,7 +86,7 @@ _STRING_VALUE = re.compile(r'(:\s*|\[\s*|,\s*)"(?:[^"\\]|\\.)*(?:"(?!\s*:)|\\?$)
 
 def mask(text: object, length: int = 80) -> str:
     """Return a short excerpt that carries no personal data, key, or prompt."""
-    shown = text if isinstance(text, str) else repr(text)
+    shown = text if isinstance(text, str) else str(text) if isinstance(text, Decimal) else repr(text)
     shown = _SECRETS.sub("***", shown[: length * 4])
     shown = "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in shown)
     return shown if len(shown) <= length else shown[:length] + "…"

@@ -48,6 +48,8 @@ class Commands(TyperGroup):
         except AttributionError as error:
             typer.echo(f"attribution: {visible(error)}", err=True)
             raise typer.Exit(COULD_NOT_RUN) from None
+        except BrokenPipeError:
+            raise  # whoever read us has seen enough
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             typer.echo(f"attribution: {visible(what)}. Nothing was answered.", err=True)

@@ -83,7 +83,7 @@ def print_loaded(loaded: Loaded) -> None:
     from attribution.cli import screen
     from attribution.loading import Loaded
 
-    screen.say(building.summarize(Loaded(loaded.files)))
+    screen.say(building.summarize(Loaded(loaded.files, set_aside=loaded.set_aside)))
     for _, why in loaded.refused[:_REFUSED_SHOWN]:
         screen.say(f"Not loaded: {why}", indent=2)
     if len(loaded.refused) > _REFUSED_SHOWN:
