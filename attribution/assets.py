@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from attribution.errors import QuestionError
@@ -24,7 +25,7 @@ def sample_path(name: str = "") -> str:
     Returns
     -------
     str
-        A path that `build_ledger` takes.
+        A path that `build_ledger` takes; a relative one inside a checkout, so that nothing shown names a machine.
 
     Raises
     ------
@@ -43,4 +44,5 @@ def sample_path(name: str = "") -> str:
     if not path.exists() or not path.is_relative_to(samples.resolve()):
         known = sorted(str(p.relative_to(samples)) for p in samples.glob("*/*") if p.is_dir())
         raise QuestionError.bad_argument("name", name, f"a sample that comes with the package: {', '.join(known)}")
-    return str(path)
+    is_near = Path.cwd().is_relative_to(samples.resolve().parent)
+    return os.path.relpath(path) if is_near else str(path)

@@ -72,6 +72,9 @@ class Audit:
             },
         }
 
+    def __repr__(self) -> str:
+        return f"<Audit: {self.score}. {self.headline}>"
+
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>" + "".join(f"<td>{escape(visible(row[name]))}</td>" for name in _SHOWN) + "</tr>"
