@@ -8,6 +8,7 @@ import hmac
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -248,6 +249,7 @@ def _in_range(microseconds: int, value: Any, field: str) -> int:
     return microseconds
 
 
+@lru_cache(maxsize=65_536)
 def personal_data(value: str) -> str | None:
     """Name the kind of personal data or secret that a value looks like, or null."""
     if _EMAIL.search(value):

@@ -15,8 +15,8 @@ def violations(row: Row) -> list[str] | None:
     _parts_within(row, INPUT_PARTS, "input_tokens", found)
     _parts_within(row, OUTPUT_PARTS, "output_tokens", found)
     total, whole = row.get("total_tokens"), row.get("input_tokens")
-    cached = [row.get(name) or 0 for name in _CACHE_PARTS]
-    if whole is not None and sum(cached) > whole and max(cached) <= whole:
+    cached = [row[name] for name in _CACHE_PARTS if row.get(name)]
+    if whole is not None and len(cached) > 1 and sum(cached) > whole and max(cached) <= whole:
         found.append(f"cache_tokens {sum(cached)} > input_tokens {whole}")
     if total is not None and whole is not None:
         expected = whole + (row.get("output_tokens") or 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -56,8 +57,11 @@ def model(name: str | None, provider: str | None) -> str | None:
 
 def host(api_base: Any) -> str | None:
     """Return the host of an endpoint, which is written with and without path."""
-    if type(api_base) is not str or not api_base:
-        return None
+    return _host(api_base) if type(api_base) is str and api_base else None
+
+
+@lru_cache(maxsize=4_096)
+def _host(api_base: str) -> str | None:
     return urlsplit(api_base if "//" in api_base else "//" + api_base).hostname
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from attribution import normalization
@@ -43,6 +44,7 @@ def _score(names: set[str]) -> int:
     return 85 if "id" in names and len(_TRACE_KEYS & names) >= 6 else 0
 
 
+@lru_cache(maxsize=4_096)
 def _snake(name: str) -> str:
     return _CAMEL.sub(r"_\1", name).lower()
 
