@@ -104,6 +104,28 @@ def test_without_a_total_the_provider_decides_where_reasoning_is() -> None:
     assert read_usage(body, provider="openai")[0].tokens["output_tokens"] == 50
 
 
+def test_more_reasoning_than_completion_is_beside_it_whatever_the_total_says() -> None:
+    body = {"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196, "reasoning_tokens": 73_994}
+
+    (usage,) = read_usage(body, provider="perplexity")
+
+    assert (usage.tokens["output_tokens"], usage.tokens["reasoning_tokens"]) == (81_157, 73_994)
+
+
+@pytest.mark.parametrize(
+    ("body", "meter", "quantity"),
+    [({"type": "duration", "seconds": 9}, "second", 9), ({"pages_processed": 3, "doc_size_bytes": 1}, "page", 3)],
+)
+def test_seconds_and_pages_are_usage_too(body: dict[str, Any], meter: str, quantity: int) -> None:
+    assert read_usage(body)[0].other == {meter: quantity}
+
+
+def test_the_output_of_an_image_call_is_a_picture_where_it_is_not_text() -> None:
+    (usage,) = read_usage({"input_tokens": 50, "output_tokens": 4160}, api="openai_images")
+
+    assert disjoint(usage.tokens)["output_image"] == 4160
+
+
 def test_a_total_above_all_parts_is_hidden_reasoning_and_flagged() -> None:
     (usage,) = read_usage({"prompt_tokens": 758, "completion_tokens": 102, "total_tokens": 1725})
 

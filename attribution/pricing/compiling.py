@@ -20,6 +20,8 @@ _UNSTATED = {"", "auto", "unspecified", "service_tier_unspecified", "traffic_typ
 _TIER_WORDS = {"batches": "batch", "batch_api": "batch", "on_demand_flex": "flex", "on_demand_priority": "priority"}
 #: Regions that no worldwide price covers: government and mainland China clouds.
 _SOVEREIGN = re.compile(r"^(us-?gov|usgov|usdod|cn-|china)")
+#: A geography names where data stay, which is priced; a data center's name says only where the endpoint is.
+_GEOGRAPHY = re.compile(r"^[a-z]{2}$|^(apac|emea|global)$")
 _Bound = TypeVar("_Bound", int, datetime)
 _KNOWN_REGION = re.compile(r"^(?:[a-z]{2}(?:-[a-z]+)+-?\d+|[a-z]+\d?|[a-z]+-[a-z]+\d+|not_available)$")
 
@@ -187,7 +189,7 @@ def _regions(rates: list[Rate], found: Resolved, given: str | None) -> tuple[lis
         return [None], default, None
     chain = [stated, *([found.location] if found.location else [])]
     sovereign = _SOVEREIGN.match(stated)
-    if sovereign and stated.startswith("us-gov"):
+    if sovereign and stated.startswith(("us-gov", "usgov")):
         chain.append("us-gov")
     if sovereign:
         hit = [region for region in chain if region in priced]
@@ -201,7 +203,8 @@ def _regions(rates: list[Rate], found: Resolved, given: str | None) -> tuple[lis
         chain.append("regional")
     elif found.provider == "aws" and found.geography is None and stated not in priced:
         note = "assumed: the price without a geography, as the model id names none"
-    if not _KNOWN_REGION.match(stated):
+    is_geography = _GEOGRAPHY.match(stated) and stated != "global" and not {*chain} & priced
+    if is_geography or not _KNOWN_REGION.match(stated):
         return [None], None, f"the price book has no price for {found.model} in region `{stated}`"
     return list(dict.fromkeys([*(r for r in chain if r in priced), None])), note, None
 

@@ -25,7 +25,7 @@ _APIS = {
     "completions": "openai_chat",
     "embeddings": "openai_chat",
     "responses": "openai_responses",
-    "images": "openai_responses",
+    "images": "openai_images",
     "realtime": "openai_responses",
     "transcriptions": None,
     "default": None,
@@ -38,7 +38,16 @@ _APIS = {
     "gemini": "google",
     "cohere": "cohere",
 }
-_SHAPES = {"openai_chat", "openai_responses", "anthropic", "bedrock_converse", "bedrock_log", "google", "cohere"}
+_SHAPES = {
+    "openai_chat",
+    "openai_images",
+    "openai_responses",
+    "anthropic",
+    "bedrock_converse",
+    "bedrock_log",
+    "google",
+    "cohere",
+}
 
 
 @dataclass(frozen=True)

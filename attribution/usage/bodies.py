@@ -17,6 +17,7 @@ _SHAPES = (
     ("openai_chat", ("prompt_tokens", "completion_tokens")),
     ("openai_responses", ("input_tokens", "output_tokens")),
     ("seconds", ("seconds",)),
+    ("pages", ("pages_processed",)),
 )
 #: Providers whose chat API counts reasoning beside the completion, where no total settles it.
 _REASONING_BESIDE = ("x-ai", "perplexity")
@@ -62,7 +63,9 @@ def read_usage(body: Mapping[str, Any], *, provider: str = "", api: str | None =
         "cohere": _cohere,
         "google": _google,
         "openai_chat": _openai_chat,
+        "openai_images": _openai_images,
         "openai_responses": _openai_responses,
+        "pages": _pages,
         "seconds": _seconds,
     }.get(shape or "")
     if read is None:
@@ -230,6 +233,16 @@ def _openai_responses(body: Mapping[str, Any], provider: str) -> Usage:
     return usage
 
 
+def _openai_images(body: Mapping[str, Any], provider: str) -> Usage:
+    """Read the usage of an image: what is not said to be text in the output is the picture."""
+    usage = _openai_responses(body, provider)
+    answer = body.get("output_tokens_details") or {}
+    if "output_tokens" in usage.tokens and "image_tokens" not in answer:
+        usage.tokens["output_image_tokens"] = usage.tokens["output_tokens"] - (_count(answer, "text_tokens") or 0)
+    usage.reading = "openai_images: the output is a picture where it is not said to be text"
+    return usage
+
+
 def _inclusive(
     shape: str,
     provider: str,
@@ -248,7 +261,10 @@ def _inclusive(
             total = None
         else:
             usage.flags.append(f"cached tokens {cached} exceed the input {prompt}")
-    if total is not None and prompt is not None and answer is not None and total != prompt + answer:
+    if thought and answer is not None and thought > answer:
+        usage.reading = f"{shape}: reasoning beside the output, as {thought} exceed {answer}"
+        answer += thought
+    elif total is not None and prompt is not None and answer is not None and total != prompt + answer:
         if thought and total == prompt + answer + thought:
             usage.reading = f"{shape}: reasoning beside the output, as the total says"
             answer += thought
@@ -283,6 +299,12 @@ def _put_details(usage: Usage, details: Mapping[str, Any], answer: Mapping[str, 
 def _seconds(body: Mapping[str, Any], provider: str) -> Usage:
     usage = Usage(reading="seconds of audio")
     _put_other(usage, second=body.get("seconds"))
+    return usage
+
+
+def _pages(body: Mapping[str, Any], provider: str) -> Usage:
+    usage = Usage(reading="pages of documents")
+    _put_other(usage, page=body.get("pages_processed"))
     return usage
 
 
