@@ -50,23 +50,23 @@ class Context:
     owners: Found = field(default_factory=dict)
     flags: tuple[str, ...] = ()
 
+    def of_scope(self, name: Any, version: Any) -> Context:
+        """Return what the same resource says for the spans of a scope that adds nothing but its name."""
+        if type(name) is not str or type(version) is not str:
+            raise Unreadable("not_text", "text", mask(name), "scope.name")
+        return Context(self.service, self.instance, name, version, self.owners, self.flags)
+
 
 def context_of(resource: Found, scope: Found, name: Any, version: Any, hash_key: bytes | None) -> Context:
     """Read what a resource and a scope declare; the resource's word comes first."""
     found = scope | resource
     service, instance = found.pop("service", None), found.pop("instance", None)
-    if type(name) is not str or type(version) is not str:
-        raise Unreadable("not_text", "text", mask(name), "scope.name")
     found.pop("odd", None)
     owners, flags = read_owners(found, {}, hash_key)
-    return Context(
-        service if type(service) is str else None,
-        instance if type(instance) is str else None,
-        name,
-        version,
-        owners,
-        flags,
+    shared = Context(
+        service if type(service) is str else None, instance if type(instance) is str else None, "", "", owners, flags
     )
+    return shared.of_scope(name, version)
 
 
 def complete(
@@ -183,13 +183,15 @@ def rows_of(span: Any, context: Context, hash_key: bytes | None) -> Rows:
     if "traceId" not in span:
         span = {_CAMEL.get(key, key): value for key, value in span.items()}
     trace_id, span_id = span_ids(span.get("traceId"), span.get("spanId"))
-    parent = hex_id(span.get("parentSpanId"), 16, "parentSpanId")
+    parent = span.get("parentSpanId")
+    if parent:
+        parent = hex_id(parent, 16, "parentSpanId")
     flags = span.get("flags") or 0
     code = an_object(span.get("status") or {}, "status").get("code")
     row: dict[str, Any] = {
         "trace_id": trace_id,
         "span_id": span_id,
-        "parent_span_id": parent,
+        "parent_span_id": parent or None,
         "name": name_of(span.get("name")),
         "kind": kind_of(span.get("kind")),
         "service": context.service,

@@ -14,9 +14,9 @@ import jiter
 from attribution.normalization import epoch
 from attribution.reading import Unreadable, mask
 
-_HEX = {digits: re.compile(f"[0-9a-f]{{{digits}}}") for digits in (16, 32)}
+_HEX = {digits: re.compile(f"[0-9a-f]{{{digits}}}").fullmatch for digits in (16, 32)}
 _ZERO = {digits: "0" * digits for digits in (16, 32)}
-_BOTH = re.compile("[0-9a-f]{48}")
+_is_both = re.compile("[0-9a-f]{48}").fullmatch
 _WHOLE = re.compile(r"-?\d{1,30}")
 _EARLIEST, _LATEST = 946_684_800_000_000_000, 4_102_444_800_000_000_000
 _LITERAL_LIMIT = 100_000
@@ -32,14 +32,14 @@ def hex_id(value: Any, digits: int, field: str) -> str | None:
     text = value.lower()
     if len(text) == digits + 2 and text[:2] == "0x":
         text = text[2:]
-    if _HEX[digits].fullmatch(text) is None:
+    if _HEX[digits](text) is None:
         text = _from_base64(value, digits, field)
     return None if text == _ZERO[digits] else text
 
 
 def span_ids(trace: Any, span: Any) -> tuple[str, str]:
     """Return the two ids of a span; what nearly every writer writes is checked in one step."""
-    if type(trace) is str and type(span) is str and _BOTH.fullmatch(trace + span) and len(trace) == 32:
+    if type(trace) is str and type(span) is str and len(trace) == 32 and _is_both(trace + span):
         trace_id, span_id = trace if trace != _ZERO[32] else None, span if span != _ZERO[16] else None
     else:
         trace_id, span_id = hex_id(trace, 32, "traceId"), hex_id(span, 16, "spanId")

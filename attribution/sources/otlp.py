@@ -69,7 +69,8 @@ def finish(intake: Intake) -> None:
 def _read_resource(resource: Any, place: Place, intake: Intake) -> None:
     try:
         groups = [group for key in _SCOPES for group in listed(an_object(resource, "resource").get(key), key)]
-        own = gather(an_object(resource.get("resource") or {}, "resource").get("attributes") or (), RESOURCE)
+        own = gather(an_object(resource.get("resource") or {}, "resource").get("attributes"), RESOURCE)
+        shared = context_of(own.copy(), {}, "", "", intake.hash_key)
     except Unreadable as fault:
         _set_aside_all(resource, fault, place, intake)
         return
@@ -77,9 +78,12 @@ def _read_resource(resource: Any, place: Place, intake: Intake) -> None:
         try:
             group = an_object(given, "scopeSpans")
             scope = an_object(next((group[name] for name in _SCOPE if group.get(name)), {}), "scope")
-            scoped = gather(scope.get("attributes") or (), RESOURCE)
             name, version = scope.get("name") or "", scope.get("version") or ""
-            context = context_of(own.copy(), scoped, name, version, intake.hash_key)
+            if scope.get("attributes"):
+                scoped = gather(scope["attributes"], RESOURCE)
+                context = context_of(own.copy(), scoped, name, version, intake.hash_key)
+            else:
+                context = shared.of_scope(name, version)
             spans = listed(group.get("spans"), "spans")
         except Unreadable as fault:
             _set_aside_all(given, fault, place, intake)
