@@ -285,3 +285,8 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
 def column_list(names: Sequence[str], prefix: str = "") -> str:
     """Quote checked column names for a statement."""
     return ", ".join(f'{prefix}"{name}"' for name in names)
+
+
+def as_relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
+    """Return an Arrow table as a relation of the caller's own DuckDB, for frames that came as one."""
+    return duckdb.from_arrow(table)

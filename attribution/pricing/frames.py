@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from attribution import schema
 from attribution.errors import QuestionError, SchemaError
-from attribution.ledger import Ledger, open_ledger
+from attribution.ledger import Ledger, as_relation, open_ledger
 from attribution.pricing.book import PriceBook
 from attribution.pricing.rating import price_events
 from attribution.usage import TOKEN_COLUMNS
@@ -78,7 +78,7 @@ def price(frame: Any, book: PriceBook | None = None) -> Any:
     if kind == "pyarrow.Table":
         return price_table(frame, book)
     if kind.endswith(".DuckDBPyRelation"):
-        return _relation(price_table(frame.to_arrow_table(), book))
+        return as_relation(price_table(frame.to_arrow_table(), book))
     raise QuestionError.bad_argument("frame", kind, "a pandas or polars frame, an Arrow table or a DuckDB relation")
 
 
@@ -156,9 +156,3 @@ def _arrow_of_pandas(frame: pd.DataFrame) -> pa.Table:
             values = pa.Array.from_pandas(frame[name])
             columns[name] = values.cast(pa.int64()) if name in TOKEN_COLUMNS and len(values) else values
     return pa.table(columns)
-
-
-def _relation(table: pa.Table) -> Any:
-    import duckdb
-
-    return duckdb.from_arrow(table)
