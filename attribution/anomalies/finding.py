@@ -35,7 +35,7 @@ LEVELS = ("owner_team", "workflow_id", "feature", "model")
 REPLACES, LISTED = 0.8, 0.2
 
 #: An alarm is worth this share of the whole's median day, unless said otherwise.
-MATERIAL = Decimal("0.02")
+MATERIAL = Decimal("0.05")
 
 #: Weeks before an event whose same weekdays are what it is compared with.
 WEEKS = 4
@@ -109,7 +109,7 @@ def find_anomalies(
     period
         Only events that touch this day, ISO week, month or range; all history still serves as comparison.
     floor
-        The least daily amount and excess worth an alarm [USD]; 2 % of the median day when not given.
+        The least daily amount and excess worth an alarm [USD]; 5 % of the median day when not given.
     explain
         Decompose this many events, largest excess first.
 

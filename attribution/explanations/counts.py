@@ -188,7 +188,10 @@ def _attempts(question: Question) -> str:
 
 
 def _tallies(question: Question) -> str:
-    """Both periods side by side: requests of a segment, attempts of a branch, units and cost of a meter."""
+    """Both periods side by side: requests of a segment, attempts of a branch, units and cost of a meter.
+
+    A meter has one unit price: where the list asks more for long contexts, those are another meter.
+    """
     branch = "segment_id, place_id, is_in_slice, step, model, service_tier, role, attempt_model, attempt_tier"
     return f"""
     request_count as (
@@ -200,12 +203,18 @@ def _tallies(question: Question) -> str:
         select {branch}, {_both("count(*)", "attempts")}, {_both("sum(cost)", "cost")}
         from attempt group by all
     ),
+    band as (
+        select rate_line.entry as price_entry, min(context_over) as context_over
+        from rate_line join rate_card using (card_id) group by rate_line.entry having min(context_over) > 0
+    ),
     metered as (
-        select {branch}, is_after, coalesce(meter, 'fee') as meter, if(coalesce(quantity, 0) = 0, 1, quantity) as units,
+        select {branch}, is_after,
+            coalesce(meter || coalesce(' over ' || context_over, ''), 'fee') as meter,
+            if(coalesce(quantity, 0) = 0, 1, quantity) as units,
             coalesce(l.list_cost, if(meter is null, attempt.list_cost, 0)) as list_cost,
             if(attempt.list_cost = 0, paid, {_part("paid")}) as paid,
             if(attempt.list_cost = 0, cost, {_part("cost")}) as cost
-        from attempt left join line_item l using (event_id)
+        from attempt left join line_item l using (event_id) left join band on band.price_entry = l.price_entry
         where coalesce(quantity, 0) <> 0 or coalesce(l.list_cost, cost) <> 0
     ),
     meter_count as (

@@ -173,10 +173,11 @@ def _rate_table(rates: pa.Table | pd.DataFrame | None) -> dict[str, pa.Table]:
 def _absent(ledger: Ledger) -> dict[str, pa.Table]:
     """Stand-ins for what the price step writes: where calls came with their cost, each cost is one fee."""
     kinds = {
-        "line_item": {"event_id": _TEXT, "meter": _TEXT, "quantity": _MONEY, "list_cost": _MONEY},
+        "line_item": {"event_id": _TEXT, "meter": _TEXT, "quantity": _MONEY, "list_cost": _MONEY, "price_entry": _TEXT},
         "rate_card": dict.fromkeys(("provider", "model", "service_tier"), _TEXT)
-        | {"card_id": pa.int64(), "valid_from": _TIME, "valid_to": _TIME, "is_estimate": pa.bool_()},
-        "rate_line": {"card_id": pa.int64(), "meter": _TEXT, "price": _MONEY, "per": pa.int64()},
+        | dict.fromkeys(("valid_from", "valid_to"), _TIME)
+        | {"card_id": pa.int64(), "context_over": pa.int64(), "is_estimate": pa.bool_()},
+        "rate_line": {"card_id": pa.int64(), "meter": _TEXT, "price": _MONEY, "per": pa.int64(), "entry": _TEXT},
     }
     there = ledger.tables()
     return {

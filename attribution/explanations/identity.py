@@ -129,8 +129,9 @@ def _quotes(question: Question) -> str:
         select attempt_model, attempt_tier, meter, {columns}
         from (
             select concat_ws('/', provider, model) as attempt_model, coalesce(service_tier, 'standard') as attempt_tier,
-                meter, price / per as price, valid_from, valid_to
-            from rate_card join rate_line using (card_id)
+                meter || coalesce(' over ' || band.context_over, '') as meter, price / per as price,
+                valid_from, valid_to
+            from rate_card join rate_line using (card_id) left join band on band.price_entry = rate_line.entry
             where not is_estimate
         )
         group by all
