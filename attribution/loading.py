@@ -331,7 +331,10 @@ class _Loader:
         if getattr(source, "CELLS_REPEAT", False):
             rewrites.number_repeats(self.ledger)
         if intake.run.is_current is False or hasattr(source, "REWRITES"):
-            rewrites.settle_periods(self.ledger, row["source"], row["file_id"], intake.run, intake.periods)
+            rewrites.settle_periods(
+                self.ledger, row["source"], row["file_id"], intake.run, intake.periods,
+                has_buckets=getattr(source, "BUCKETS", False),
+            )  # fmt: skip
         self.ledger.run(_NOTE_CALL_RECORDS)
         for table in KEYS:
             if self.ledger.value(f"select count(*) from staged_{table}"):

@@ -34,7 +34,9 @@ def number_repeats(ledger: Ledger) -> None:
     )
 
 
-def settle_periods(ledger: Ledger, source: str, file_id: str, run: Run, periods: set[str]) -> None:
+def settle_periods(
+    ledger: Ledger, source: str, file_id: str, run: Run, periods: set[str], *, has_buckets: bool = False
+) -> None:
     """Drop what a newer run of the same export replaces, in the ledger and in the file.
 
     Which run is newer is told by the run's own time, never by which file came first. A run that its manifest
@@ -53,6 +55,8 @@ def settle_periods(ledger: Ledger, source: str, file_id: str, run: Run, periods:
     for statement in (_RECOUNT, _DROP_STORED):
         ledger.run(statement, bound)
     _settle_groupings(ledger, source, file_id)
+    if has_buckets:
+        _settle_widths(ledger, source, file_id)
 
 
 def _note_periods(ledger: Ledger, source: str, file_id: str, exported_at: int, periods: set[str]) -> None:
@@ -82,6 +86,22 @@ def _settle_groupings(ledger: Ledger, source: str, file_id: str) -> None:
     for statement in (_COARSER_FATE, _DROP_COARSER_STAGED):
         ledger.run(statement)
     for statement in (_RECOUNT_COARSER, _DROP_COARSER_STORED):
+        ledger.run(statement, {"source": source})
+
+
+def _settle_widths(ledger: Ledger, source: str, file_id: str) -> None:
+    """Keep one width of bucket for a time: hours and their day tell the same usage, and must not be added.
+
+    The wide one is kept, whichever came first: narrow ones may leave gaps, and it tells the whole.
+    """
+    ledger.run(_TOLD, {"source": source, "file_id": file_id})
+    ledger.run(_WIDER)
+    if not ledger.value("select count(*) from wider"):
+        return
+    ledger.run(_NOTE_WIDTHS, {"source": source})
+    for statement in (_WIDTH_FATE, _DROP_WIDTH_STAGED):
+        ledger.run(statement)
+    for statement in (_RECOUNT_WIDTH, _DROP_WIDTH_STORED):
         ledger.run(statement, {"source": source})
 
 
@@ -167,4 +187,57 @@ _DROP_COARSER_STORED = """
     delete from bill_line using coarser
     where bill_line.replaces_key = coarser.replaces_key and bill_line."grouping" = coarser."grouping"
         and source = $source
+"""
+_TOLD = """
+    create or replace temp table told as
+    with line as (
+        select replaces_key, period_start, period_end, $file_id || ':' || line as told_at
+        from staged_bill_line where "grouping" is not null
+        union all
+        select replaces_key, period_start, period_end, file_id || ':' || line
+        from bill_line where "grouping" is not null and source = $source
+            and exists (select 1 from staged_bill_line where "grouping" is not null)
+    )
+    select replaces_key, split_part(replaces_key, '/', 1) as stream, period_start, period_end, min(told_at) as told_at
+    from line where period_end > period_start
+    group by replaces_key, period_start, period_end
+"""
+#: Buckets inside a wider one of the same report.
+_WIDER = """
+    create or replace temp table wider as
+    select narrow.replaces_key, min(narrow.told_at) as told_at,
+        min(wide.replaces_key) as kept, min(wide.told_at) as kept_at
+    from told as wide join told as narrow
+        on wide.stream = narrow.stream and wide.replaces_key <> narrow.replaces_key
+        and wide.period_start <= narrow.period_start and narrow.period_end <= wide.period_end
+    group by narrow.replaces_key
+"""
+_NOTE_WIDTHS = """
+    insert into conflict (kind, key, field, kept, kept_at, other, other_at)
+    select 'bucket_width', $source || '/' || replaces_key, 'period', kept, kept_at, replaces_key, told_at
+    from wider
+    order by all
+"""
+_WIDTH_FATE = """
+    insert into fate
+    select distinct record_no, 'conflicting'
+    from staged_bill_line semi join wider using (replaces_key) where "grouping" is not null
+"""
+_DROP_WIDTH_STAGED = """
+    delete from staged_bill_line
+    where "grouping" is not null and replaces_key in (select replaces_key from wider)
+"""
+_RECOUNT_WIDTH = """
+    update source_file set accepted = accepted - lost.records, conflicting = conflicting + lost.records
+    from (
+        select file_id, count(distinct record_no) as records
+        from bill_line semi join wider using (replaces_key)
+        where source = $source and "grouping" is not null
+        group by file_id
+    ) as lost
+    where source_file.file_id = lost.file_id
+"""
+_DROP_WIDTH_STORED = """
+    delete from bill_line
+    where "grouping" is not null and source = $source and replaces_key in (select replaces_key from wider)
 """

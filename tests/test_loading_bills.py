@@ -161,6 +161,30 @@ def test_two_groupings_of_one_day_are_not_added_and_the_finer_is_kept(tmp_path: 
         assert ledger.rows("select kind, kept, other from conflict") == [("grouping", "model", "")]
 
 
+HOUR = 3600
+
+
+def hours(*which: int) -> dict[str, Any]:
+    """Return a page of hours of one day, each with a thousand tokens in."""
+    page = openai_page()
+    page["data"] = [
+        {"object": "bucket", "start_time": 1789344000 + n * HOUR, "end_time": 1789344000 + (n + 1) * HOUR,
+         "results": [openai_usage(output_tokens=0)]} for n in which
+    ]  # fmt: skip
+    return page
+
+
+def test_hours_are_not_added_to_their_day_which_tells_the_whole(tmp_path: Path) -> None:
+    day = write(tmp_path / "day.json", openai_page(openai_usage(input_tokens=24_000, input_uncached_tokens=24_000)))
+    some, others = (write(tmp_path / f"{n}.json", hours(*which)) for n, which in enumerate(((3, 4), (5,))))
+
+    for order in permutations((day, some, others)):
+        ledger = bill(*order)
+        assert ledger.rows("select count(*), sum(quantity) from bill_line where meter = 'input'") == [(1, 24_000)]
+        assert counts(ledger, *NAMES) == (4, 1, 0, 0, 0, 3, 0)
+        assert ledger.rows("select kind, count(*) from conflict group by all") == [("bucket_width", 3)]
+
+
 def test_pages_of_one_pull_add_up(tmp_path: Path) -> None:
     day = [1789344000, 1789430400]
     pages = [openai_page(openai_usage(project_id="a"), day=start) for start in day]

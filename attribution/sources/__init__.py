@@ -15,6 +15,7 @@ A source of bills adds
 
 - `REWRITES`: whether a newer export replaces the period of an older one, in words;
 - optionally `CELLS_REPEAT = True`: lines of one file with equal keys are different lines, told apart by content;
+- optionally `BUCKETS = True`: its periods are buckets of one report, which may be told in several widths;
 - optionally `run_of(path, options) -> Run`: the export run a file belongs to, from its manifest or its name.
 """
 

@@ -21,6 +21,8 @@ MISTAKE = (
     "Priority Tier spend is not in this report"
 )
 REWRITES = "replace: recent days are revised; a later pull replaces a day, told by the time in the pulled file's name"
+#: Hours and their day tell the same; of two widths of bucket the wide one counts.
+BUCKETS = True
 
 run_of = _runs.pulled_run
 

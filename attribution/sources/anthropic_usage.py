@@ -20,6 +20,8 @@ MISTAKE = (
     "Priority Tier usage is here and its money is not in the cost report"
 )
 REWRITES = "replace: recent buckets are revised; a later pull, told by the pulled file's name, replaces a bucket"
+#: Hours and their day tell the same; of two widths of bucket the wide one counts.
+BUCKETS = True
 
 run_of = _runs.pulled_run
 

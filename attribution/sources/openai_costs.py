@@ -20,6 +20,8 @@ MISTAKE = (
     "grouped by project only there are neither models nor quantities; hosted tools and storage meet no usage endpoint"
 )
 REWRITES = "replace: recent days are revised; a later pull replaces a day, told by the time in the pulled file's name"
+#: Hours and their day tell the same; of two widths of bucket the wide one counts.
+BUCKETS = True
 
 run_of = _runs.pulled_run
 

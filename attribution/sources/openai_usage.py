@@ -22,6 +22,8 @@ MISTAKE = (
 REWRITES = (
     "replace: recent buckets are revised; a later pull replaces a bucket, told by the time in the pulled file's name"
 )
+#: Hours and their day tell the same; of two widths of bucket the wide one counts.
+BUCKETS = True
 
 run_of = _runs.pulled_run
 
