@@ -94,8 +94,8 @@ def _read_observation(record: Document, line: int, intake: Intake) -> None:
     kind = str(record["type"]).upper()
     if kind not in _CALLS and kind not in _HOPS:
         raise Unreadable("not_a_type", "a type of observation", record["type"], "type")
-    trace_id, parent = _trace_id(record, "trace_id"), filled(record, "parent_observation_id")
-    identity = normalization.text(filled(record, "id"), "id")
+    trace_id, parent = _trace_id(record, "trace_id"), _text(record, "parent_observation_id")
+    identity = _text(record, "id")
     if identity is None:
         raise Unreadable("missing", "an id", None, "id")
     common: Row = {
@@ -124,6 +124,10 @@ def _read_observation(record: Document, line: int, intake: Intake) -> None:
 def _trace_id(record: Document, name: str) -> str | None:
     value = normalization.text(filled(record, name), name)
     return value.lower() if value and _HEX.fullmatch(value) else value
+
+
+def _text(record: Document, name: str) -> str | None:
+    return normalization.text(filled(record, name), name)
 
 
 def _facts(record: Document, kind: str, identity: str) -> Row:
