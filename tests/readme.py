@@ -1,0 +1,57 @@
+"""Write the parts of README.md that are made, not written: the sources, and the answer of the first command.
+
+Run `.venv/bin/python tests/readme.py` after adding a source or changing the sample company.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from attribution.catalog import render_sources
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+
+
+def commands() -> list[str]:
+    """Return the two commands of the README, as they stand there."""
+    return re.findall(r"^python3 -m venv .*$", README.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def block(name: str) -> str:
+    """Return what stands between the marks of a made part."""
+    before, after = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    return README.read_text(encoding="utf-8").partition(before)[2].partition(after)[0]
+
+
+def write(name: str, text: str) -> None:
+    """Put a made part between its marks."""
+    before, after = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+    head, mark, rest = README.read_text(encoding="utf-8").partition(before)
+    if not mark or after not in rest:
+        raise LookupError(f"README.md has no part that is marked {name}")
+    README.write_text(f"{head}{before}{text.strip()}\n{after}{rest.partition(after)[2]}", encoding="utf-8")
+
+
+def answer(output: str) -> str:
+    """Return the beginning of an audit's output: what was loaded, the headline, the dearest hop, its remedy."""
+    return output.split("\n1. ")[0].strip()
+
+
+def main() -> None:
+    """Run the first command's job and write both parts anew."""
+    job = commands()[0].rpartition(" && ")[2].split()
+    run = [sys.executable, "-c", "from attribution.cli import main; main()", *job[1:], "--no-html"]
+    done = subprocess.run(
+        run, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
+    )
+    write("sources", render_sources())
+    write("answer", f"```\n{answer(done.stdout)}\n```")
+
+
+if __name__ == "__main__":
+    main()
