@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -35,11 +36,20 @@ class Api:
         return [path for path, _, _ in self.asked]
 
 
+class _Server(ThreadingHTTPServer):
+    """A server that does not look its own name up."""
+
+    def server_bind(self) -> None:
+        """Bind without the reverse lookup that the standard one makes."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+
 @contextmanager
 def serving(**settings: Any) -> Iterator[Api]:
     """Serve on a free port of this machine while the block runs."""
     api = Api(**settings)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(api))
+    server = _Server(("127.0.0.1", 0), _handler(api))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
     api.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
