@@ -7,21 +7,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from attribution.samples.bills import discounted, in_contract
 from attribution.samples.company import METERS, PICO, Array, Company, load_rates
 from attribution.samples.faults import Tally
 from attribution.samples.rhythm import LAST_MONTH, Part, day_weight, days_of
 from attribution.samples.traffic import (
     GPT_DAY,
-    JUMP_BEFORE,
-    JUMP_WEEK,
     LONGEST_ANSWER,
     OK,
     Calls,
     generate,
-    is_in_week,
     scale,
     set_costs,
 )
+from attribution.samples.weeks import AFTER, BEFORE, Weeks, is_in_week
 
 #: The article's month [USD]; a smaller company has a tenth, a hundredth … of it, with dearer calls.
 MONTH_USD = 22_000
@@ -38,6 +37,7 @@ class Steering:
     month_usd: float
     month_calls: float
     dearness: float
+    weeks: Weeks
     tallies: dict[str, Tally] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)
     calls: dict[str, int] = field(default_factory=dict)
@@ -64,7 +64,9 @@ def begin(calls: int, months: int, company: Company, seed: int, faults: Set[str]
     for _ in range(4):
         sample = generate(trial, company, seed, dearness, faults)
         dearness *= usd / month_calls / (float(sample["cost"].sum()) / PICO / trial.calls)
-    return Steering(usd, month_calls, dearness)
+    return Steering(
+        usd, month_calls, dearness, Weeks(company.team_of_workflow() == company.team_names.index("support"))
+    )
 
 
 def next_dearness(steering: Steering, part: Part) -> float:
@@ -77,16 +79,17 @@ def next_dearness(steering: Steering, part: Part) -> float:
     return steering.dearness * min(max(wanted / usual, 0.6), 1.6)
 
 
-def tell_stories(calls: Calls, part: Part, company: Company, steering: Steering) -> None:
+def tell_stories(calls: Calls, part: Part, company: Company, steering: Steering, faults: Set[str]) -> None:
     """Scale the calls of the story days so that the article's ratios hold, then remember what was spent."""
     support = company.team_of_workflow()[calls["workflow"]] == company.team_names.index("support")
     if part.day == GPT_DAY:
         _own_gpt(calls, support, company, steering)
-    if is_in_week(part.day, JUMP_BEFORE):
+    if is_in_week(part.day, BEFORE):
         weekday = part.day.weekday()
-        steering.before[weekday] = steering.before.get(weekday, 0) + int(calls["cost"][support].sum())
-    if is_in_week(part.day, JUMP_WEEK) and steering.before:
-        _jump(calls, support, part, company, steering)
+        paid = discounted(calls, company, in_contract(faults))
+        steering.before[weekday] = steering.before.get(weekday, 0) + int(paid[support].sum())
+    if is_in_week(part.day, AFTER) and steering.before:
+        _jump(calls, support, part, company, steering, in_contract(faults))
     month = part.month
     steering.spent[month] = steering.spent.get(month, 0.0) + float(calls["cost"].sum()) / PICO
     steering.calls[month] = steering.calls.get(month, 0) + len(calls["cost"])
@@ -122,23 +125,23 @@ def _own_gpt(calls: Calls, support: Array, company: Company, steering: Steering)
     steering.gpt[1] += int(calls["cost"][gpt & ~support].sum())
 
 
-def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: Steering) -> None:
-    """Scale Support's calls so that the week so far is 37 % above the week before, day by day."""
+def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: Steering, providers: list[str]) -> None:
+    """Scale Support's calls so that the week so far is 37 % above the week before, as the contract prices it."""
     weekday = part.day.weekday()
     whole = sum(steering.before.get(n, 0) for n in range(weekday))
-    share = part.calls / part.day_calls
-    today = steering.before.get(weekday, 0)
-    done = steering.week_done[weekday] = steering.week_done.get(weekday, 0.0) + share
-    wanted = (whole + today * min(done, 1.0)) * JUMP[0] / JUMP[1]
+    done = steering.week_done[weekday] = steering.week_done.get(weekday, 0.0) + part.calls / part.day_calls
+    wanted = int((whole + steering.before.get(weekday, 0) * min(done, 1.0)) * JUMP[0] / JUMP[1])
     movable = support & (calls["status"] == OK)
-    for _ in range(6):
-        own = int(calls["cost"][movable].sum())
-        fixed = steering.after + int(calls["cost"][support & ~movable].sum())
+    # Prompts grow first; only where they are as long as they get do answers grow too.
+    for attempt in range(10):
+        paid = discounted(calls, company, providers)
+        own, fixed = int(paid[movable].sum()), steering.after + int(paid[support & ~movable].sum())
         if own == 0 or abs(fixed + own - wanted) < wanted * 1e-5:
             break
-        scale(calls, movable, min(max((wanted - fixed) / own, 0.15), 6.0), company)
-    _close(calls, movable, int(wanted) - steering.after - int(calls["cost"][support].sum()))
-    steering.after += int(calls["cost"][support].sum())
+        factor = min(max((wanted - fixed) / own, 0.15), 6.0)
+        scale(calls, movable, factor, company, answers=attempt > 4)
+    _close(calls, movable, wanted - steering.after - int(discounted(calls, company, providers)[support].sum()))
+    steering.after += int(discounted(calls, company, providers)[support].sum())
 
 
 def _close(calls: Calls, which: Array, gap: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
@@ -54,13 +54,25 @@ class Extra:
 
 def set_billed(calls: Calls, company: Company, faults: Set[str]) -> None:
     """Set the provider's own dollars of each call, and the day its bill puts it on."""
-    calls["billed"] = calls["cost"].copy()
-    for provider, (numerator, denominator, begins) in DISCOUNTS.items():
-        mine = np.array([d.provider == provider for d in company.deployments])[calls["deployment"]]
-        mine &= calls["day"] >= (begins - FIRST_DAY).days
-        calls["billed"][mine] = calls["cost"][mine] * numerator // denominator
+    calls["billed"] = discounted(calls, company, DISCOUNTS)
     moment = "ended" if "midnight_shift" in faults else "started"
     calls["bill_hour"] = calls[moment] // 3_600_000
+
+
+def discounted(calls: Calls, company: Company, providers: Iterable[str]) -> Array:
+    """Return what is paid where these providers' discounts apply, in whole pico-dollars."""
+    paid: Array = calls["cost"].copy()
+    for provider in providers:
+        numerator, denominator, begins = DISCOUNTS[provider]
+        mine = np.array([d.provider == provider for d in company.deployments])[calls["deployment"]]
+        mine &= calls["day"] >= (begins - FIRST_DAY).days
+        paid[mine] = calls["cost"][mine] * numerator // denominator
+    return paid
+
+
+def in_contract(faults: Set[str]) -> list[str]:
+    """Return the providers whose discount the contract file knows."""
+    return [name for name in DISCOUNTS if name != "anthropic" or "discount_missing" not in faults]
 
 
 class Bills:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Set
 from datetime import date
 from typing import Any
 
@@ -11,15 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from attribution.samples.article import is_gpt
-from attribution.samples.bills import Bills
+from attribution.samples.bills import Bills, discounted, in_contract
 from attribution.samples.company import METERS, TIERS, Array, Company
 from attribution.samples.exports.azure import overcharged
 from attribution.samples.exports.invoices import PROVIDERS
 from attribution.samples.faults import EVIDENCE, FAULTS
 from attribution.samples.files import Folder
 from attribution.samples.page import Page
-from attribution.samples.traffic import GPT_DAY, JUMP_BEFORE, JUMP_WEEK, OK, is_in_week
+from attribution.samples.traffic import GPT_DAY, OK
 from attribution.samples.truth import MONEY, usd
+from attribution.samples.weeks import AFTER, BEFORE, is_in_week
 
 UNOWNED = tuple(EVIDENCE.index(name) for name in ("rule", "none"))
 AT_THE_CALL = tuple(EVIDENCE.index(name) for name in ("declared", "matched", "exclusive_key"))
@@ -28,7 +30,8 @@ AT_THE_CALL = tuple(EVIDENCE.index(name) for name in ("declared", "matched", "ex
 class Facts:
     """Adds up, part by part, in whole numbers."""
 
-    def __init__(self) -> None:
+    def __init__(self, faults: Set[str]) -> None:
+        self._switches = faults
         self._sums: dict[tuple[str, str], int] = defaultdict(int)
         self._faults: dict[tuple[str, str], list[int]] = {}
 
@@ -48,7 +51,7 @@ class Facts:
             gpt = is_gpt(calls, company)
             self._add("gpt_cost", str(GPT_DAY), calls["cost"][gpt])
             self._add("support_gpt_cost", str(GPT_DAY), calls["cost"][gpt & support])
-        for monday in (JUMP_BEFORE, JUMP_WEEK):
+        for monday in (BEFORE, AFTER):
             if is_in_week(page.part.day, monday):
                 self._add_week(calls, support, company, "{}-W{:02}".format(*monday.isocalendar()[:2]))
         self._add_faults(page)
@@ -59,6 +62,7 @@ class Facts:
     def _add_week(self, calls: dict[str, Array], support: Array, company: Company, week: str) -> None:
         """Add what tells why Support's spend jumped."""
         self._add("support_cost", week, calls["cost"][support])
+        self._add("support_contracted_cost", week, discounted(calls, company, in_contract(self._switches))[support])
         counts = {
             "support_requests": len(np.unique(calls["request"][support])),
             "support_calls": int((support & (calls["attempt"] == 1)).sum()),

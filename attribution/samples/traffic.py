@@ -9,12 +9,11 @@ import numpy as np
 
 from attribution.samples.company import FIRST_DAY, METERS, TENANTS, TIERS, Array, Company, load_rates
 from attribution.samples.rhythm import HOURS, Part
+from attribution.samples.weeks import AFTER, Luck, Weeks, is_in_week
 
 #: One part of a day: columns of equal length, one row per provider call attempt; `r_` columns have one row per request.
 Calls = dict[str, Array]
 
-JUMP_BEFORE = date(2026, 10, 5)
-JUMP_WEEK = date(2026, 10, 12)
 GPT_DAY = date(2026, 10, 20)
 RENAMED = date(2026, 9, 21)
 
@@ -23,63 +22,75 @@ PRIMARY, RETRY, FALLBACK = 0, 1, 2
 TOKEN_COLUMNS = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "reasoning")
 DAY_MS = 86_400_000
 LONGEST_ANSWER = 32_000
+#: What changes in the second week beside traffic: answers of the chat that move to a larger model, and retries.
+LARGER_MODEL = 0.15
+MORE_RETRIES = 0.14
 #: Share of failed first attempts on AWS that the provider finished and billed.
 BILLED_SHARE = 0.45
 
 
-def generate(part: Part, company: Company, seed: int, dearness: float, faults: Set[str]) -> Calls:
-    """Return the calls of one part of a day; the same seed and part give the same calls."""
+def generate(
+    part: Part, company: Company, seed: int, dearness: float, faults: Set[str], weeks: Weeks | None = None
+) -> Calls:
+    """Return the calls of one part of a day; the same seed and part, in order, give the same calls."""
     rng = np.random.default_rng([seed, part.number])
-    calls = _requests(part, company, rng)
-    _operations(calls, part, company, rng, faults)
-    _attempts(calls, part, company, rng, faults)
-    _tokens(calls, company, rng, dearness)
+    luck = Luck(rng, weeks, part.day)
+    calls: Calls = {"r_workflow": _workflows(part, company, rng, weeks)}
+    _operations(calls, part, company, luck, faults)
+    _attempts(calls, part, company, luck, faults)
+    _requests(calls, part, company, rng)
+    if weeks:
+        weeks.note(part, calls["r_workflow"])
+    _tokens(calls, company, luck, dearness)
     _times(calls, part, rng)
     set_costs(calls)
     return calls
 
 
-def is_in_week(day: date, monday: date) -> bool:
-    """Say whether a day is in the week that begins on that Monday."""
-    return 0 <= (day - monday).days < 7
-
-
-def _requests(part: Part, company: Company, rng: np.random.Generator) -> Calls:
-    """Draw the requests: workflow, second of the day, tenant and user."""
+def _workflows(part: Part, company: Company, rng: np.random.Generator, weeks: Weeks | None) -> Array:
+    """Draw the workflow of more requests than are needed, in no order of time."""
     shares = np.array([w.share for w in company.workflows], dtype=float)
     if part.day.weekday() >= 5:
         shares *= np.array([0.35 if w.hours == "office" else 1.0 for w in company.workflows])
-    support = company.team_of_workflow() == company.team_names.index("support")
-    if is_in_week(part.day, JUMP_WEEK):
-        shares = np.where(support, shares * 1.12, shares)
     if part.day == GPT_DAY:
+        support = company.team_of_workflow() == company.team_names.index("support")
         shares = np.where(support, shares * 1.3, shares)
     count = int(part.calls / 1.6) + 12
-    workflow = np.sort(rng.choice(len(shares), size=count, p=shares / shares.sum()))
+    drawn: Array = rng.choice(len(shares), size=count, p=shares / shares.sum())
+    wanted = weeks.wanted(part) if weeks else None
+    if weeks is None or wanted is None:
+        return drawn
+    own = np.repeat(np.arange(len(shares)), wanted)
+    return np.concatenate([own, drawn[~weeks.team[drawn]]])
+
+
+def _requests(calls: Calls, part: Part, company: Company, rng: np.random.Generator) -> None:
+    """Give the requests that are left their time, tenant and user, and put everything in order of time."""
+    workflow = calls["r_workflow"][: int(calls["request"].max()) + 1]
+    count = len(workflow)
     hour = np.empty(count, dtype=np.int64)
     for kind, weights in HOURS.items():
         mask = np.array([w.hours == kind for w in company.workflows])[workflow]
         hour[mask] = rng.choice(24, size=int(mask.sum()), p=weights)
-    order = np.argsort(hour, kind="stable") if part.calls < 200 else np.lexsort((rng.random(count), hour))
-    workflow, hour = workflow[order], hour[order]
-    if part.calls < 200:
-        shuffle = rng.permutation(count)
-        workflow, hour = workflow[shuffle], hour[shuffle]
-    tenants = np.array([w.tenants for w in company.workflows])[workflow]
-    tenant = np.where(tenants, _heavy_tail(rng, count, TENANTS, 1.15), -1)
-    user = np.where(
-        tenant >= 0, tenant * 40 + _heavy_tail(rng, count, 40, 1.3), 100_000 + _heavy_tail(rng, count, 600, 0.8)
-    )
     offset = _arrivals(hour, company, rng)
     nightly = np.array([w.hours == "night" for w in company.workflows])[workflow]
     across = nightly & (hour == 23) & (rng.random(count) < 0.25)
     offset = np.where(across, DAY_MS - 3_000 - (40_000 * rng.random(count)).astype(np.int64), offset)
-    return {
-        "r_workflow": workflow,
-        "r_offset_ms": offset,
-        "r_tenant": tenant,
-        "r_user": user,
-    }
+    tenants = np.array([w.tenants for w in company.workflows])[workflow]
+    tenant = np.where(tenants, _heavy_tail(rng, count, TENANTS, 1.15), -1)
+    employee = 100_000 + _heavy_tail(rng, count, 600, 0.8)
+    user = np.where(tenant >= 0, tenant * 40 + _heavy_tail(rng, count, 40, 1.3), employee)
+    order = np.argsort(offset, kind="stable")
+    place = np.empty(count, dtype=np.int64)
+    place[order] = np.arange(count)
+    calls["request"] = place[calls["request"]]
+    rows = np.argsort(calls["request"], kind="stable")
+    for name in [name for name in calls if not name.startswith("r_")]:
+        calls[name] = calls[name][rows]
+    begins = np.r_[True, calls["operation"][1:] != calls["operation"][:-1]]
+    calls["operation"] = np.cumsum(begins) - 1
+    for name, column in (("workflow", workflow), ("offset_ms", offset), ("tenant", tenant), ("user", user)):
+        calls[f"r_{name}"] = column[order]
 
 
 def _heavy_tail(rng: np.random.Generator, count: int, size: int, power: float) -> Array:
@@ -101,16 +112,18 @@ def _arrivals(hour: Array, company: Company, rng: np.random.Generator) -> Array:
     return offset
 
 
-def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Generator, faults: Set[str]) -> None:
+def _operations(calls: Calls, part: Part, company: Company, luck: Luck, faults: Set[str]) -> None:
     """Fan each request out to its logical calls."""
     workflow = calls["r_workflow"]
     counts = company.step_count[workflow]
     request = np.repeat(np.arange(len(workflow)), counts)
     within = np.arange(len(request)) - np.repeat(np.cumsum(counts) - counts, counts)
     step = company.first_step[workflow][request] + within
-    kept = rng.random(len(step)) < company.step_numbers("chance")[step]
+    kept = luck.draw("chance", step, workflow[request]) < company.step_numbers("chance")[step]
     request, step = request[kept], step[kept]
-    times = 1 + rng.poisson(company.step_numbers("loops")[step] - 1.0)
+    loops = company.step_numbers("loops")[step] - 1.0
+    evenly = np.floor(loops + luck.draw("loops", step, workflow[request])).astype(np.int64)
+    times = 1 + np.where(loops > 1.5, luck.rng.poisson(loops), evenly)
     calls["request"] = np.repeat(request, times)
     calls["step"] = np.repeat(step, times)
     usual = {
@@ -119,8 +132,9 @@ def _operations(calls: Calls, part: Part, company: Company, rng: np.random.Gener
     }
     chosen = [company.deployment(usual.get(s["deployment"], s["deployment"])) for s in company.steps]
     deployments = np.array(chosen)[calls["step"]]
-    if is_in_week(part.day, JUMP_WEEK):
-        moved = (calls["step"] == _step(company, "chat-assistant", "answer")) & (rng.random(len(deployments)) < 0.15)
+    if is_in_week(part.day, AFTER):
+        larger = luck.draw("larger model", calls["step"], workflow[calls["request"]]) < LARGER_MODEL
+        moved = (calls["step"] == _step(company, "chat-assistant", "answer")) & larger
         deployments = np.where(moved, company.deployment("gpt-5"), deployments)
     calls["deployment"] = deployments
 
@@ -141,22 +155,23 @@ def _step(company: Company, workflow: str, step: str) -> int:
     return [(s["workflow_id"], s["step"]) for s in company.steps].index((workflow, step))
 
 
-def _attempts(calls: Calls, part: Part, company: Company, rng: np.random.Generator, faults: Set[str]) -> None:
+def _attempts(calls: Calls, part: Part, company: Company, luck: Luck, faults: Set[str]) -> None:
     """Turn operations into attempts (primary, retry, fallback) and cut the part to its size."""
     step, deployment = calls["step"], calls["deployment"]
+    workflow = calls["r_workflow"][calls["request"]]
     retry = company.step_numbers("retry")[step]
-    answer = step == _step(company, "draft-reply", "answer")
-    if is_in_week(part.day, JUMP_WEEK):
-        retry = np.where(answer, 0.14, retry)
-    luck = rng.random(len(step))
-    falls_back = (luck >= retry) & (luck < retry + company.step_numbers("fallback")[step])
-    tries = np.where((luck < retry) | falls_back, 2, 1)
+    if is_in_week(part.day, AFTER):
+        retry = np.where(step == _step(company, "draft-reply", "answer"), MORE_RETRIES, retry)
+    drawn = luck.draw("attempts", step, workflow)
+    falls_back = (drawn >= retry) & (drawn < retry + company.step_numbers("fallback")[step])
+    tries = np.where((drawn < retry) | falls_back, 2, 1)
     operation = np.repeat(np.arange(len(step)), tries)[: part.calls]
     attempt = np.arange(len(operation)) - (np.cumsum(tries) - tries)[operation] + 1
     is_first_of_two = (tries[operation] == 2) & (attempt == 1)
     target = np.array([company.deployment(s["fallback_to"] or "gpt-5-mini") for s in company.steps])[step]
     on_aws = np.array([d.provider == "aws" for d in company.deployments])[deployment][operation]
-    billed = is_first_of_two & on_aws & (rng.random(len(operation)) < BILLED_SHARE) & ("billed_timeouts" in faults)
+    finished = luck.draw("finished", step, workflow)[operation] < BILLED_SHARE
+    billed = is_first_of_two & on_aws & finished & ("billed_timeouts" in faults)
     role = np.where(attempt == 1, PRIMARY, np.where(falls_back[operation], FALLBACK, RETRY))
     for name in ("request", "step"):
         calls[name] = calls[name][operation]
@@ -169,32 +184,31 @@ def _attempts(calls: Calls, part: Part, company: Company, rng: np.random.Generat
     calls["tier"] = np.where(role == FALLBACK, 0, tier)
     calls["workflow"] = calls["r_workflow"][calls["request"]]
     calls["day"] = np.full(len(operation), (part.day - FIRST_DAY).days)
-    for name in list(calls):
-        if name.startswith("r_"):
-            calls[name] = calls[name][: int(calls["request"][-1]) + 1]
 
 
-def _tokens(calls: Calls, company: Company, rng: np.random.Generator, dearness: float) -> None:
+def _tokens(calls: Calls, company: Company, luck: Luck, dearness: float) -> None:
     """Draw sizes from the fitted quantiles and split them over the meters."""
-    step, deployment, count = calls["step"], calls["deployment"], len(calls["step"])
+    step, deployment, workflow = calls["step"], calls["deployment"], calls["workflow"]
     is_code = np.array([s["shape"] == "code" for s in company.steps])[step]
-    luck_in, luck_out = rng.random(count), rng.random(count)
-    size_in, size_out = (_sizes(company, is_code, luck, c) for luck, c in ((luck_in, "input"), (luck_out, "output")))
-    limit = np.array([d.input_limit for d in company.deployments])[deployment]
-    tokens_in = np.minimum(size_in * company.step_numbers("input_scale")[step] * dearness, limit).astype(np.int64)
-    tokens_out = np.minimum(size_out * company.step_numbers("output_scale")[step] * dearness, LONGEST_ANSWER).astype(
-        np.int64
+    size_in, size_out = (
+        _sizes(company, is_code, luck.draw(name, step, workflow), name) for name in ("input", "output")
     )
+    limit = np.array([d.input_limit for d in company.deployments])[deployment]
+    size_in, size_out = (
+        size * company.step_numbers(f"{name}_scale")[step] * dearness
+        for size, name in ((size_in, "input"), (size_out, "output"))
+    )
+    tokens_in = np.minimum(size_in, limit).astype(np.int64)
+    tokens_out = np.minimum(size_out, LONGEST_ANSWER).astype(np.int64)
     metered = calls["status"] != FAILED
     embeds = np.array([s["operation"] == "embeddings" for s in company.steps])[step]
     calls["input"] = np.where(metered, np.maximum(tokens_in, 8), 0)
     calls["output"] = np.where(metered & ~embeds, np.maximum(tokens_out, 4), 0)
-    calls["reasoning"] = (calls["output"] * company.step_numbers("reasoning")[step] * rng.random(count)).astype(
-        np.int64
-    )
-    _cache(calls, company, rng)
-    searches = (rng.random(count) < company.step_numbers("web_search")[step]) & (calls["role"] != FALLBACK)
-    calls["web_search"] = np.where(metered & searches, 1, 0)
+    hidden = company.step_numbers("reasoning")[step] * luck.draw("reasoning", step, workflow)
+    calls["reasoning"] = (calls["output"] * hidden).astype(np.int64)
+    _cache(calls, company, luck)
+    searches = luck.draw("search", step, workflow) < company.step_numbers("web_search")[step]
+    calls["web_search"] = np.where(metered & searches & (calls["role"] != FALLBACK), 1, 0)
     calls["stream"] = np.array([s["stream"] == "yes" for s in company.steps])[step]
 
 
@@ -206,18 +220,20 @@ def _sizes(company: Company, is_code: Array, luck: Array, column: str) -> Array:
     return np.where(is_code, code, conv)
 
 
-def _cache(calls: Calls, company: Company, rng: np.random.Generator) -> None:
+def _cache(calls: Calls, company: Company, luck: Luck) -> None:
     """Read from the prompt cache in the provider's own grain; Anthropic models also write to it."""
-    deployment, tokens = calls["deployment"], calls["input"]
+    step, workflow, tokens = calls["step"], calls["workflow"], calls["input"]
+    deployment = calls["deployment"]
     unit = np.array([d.cache_unit for d in company.deployments])[deployment]
-    share = company.step_numbers("cached")[calls["step"]] * (0.4 + rng.random(len(tokens)))
-    is_read = (rng.random(len(tokens)) < 0.7) & (tokens >= 1024) & (unit > 0)
+    share = company.step_numbers("cached")[step] * (0.4 + luck.draw("cached", step, workflow))
+    is_read = (luck.draw("is cached", step, workflow) < 0.7) & (tokens >= 1024) & (unit > 0)
     read = np.where(is_read, np.minimum(share, 0.95) * tokens, 0).astype(np.int64)
     calls["cache_read"] = read // np.maximum(unit, 1) * np.maximum(unit, 1)
     writes = np.array(["claude" in d.name for d in company.deployments])[deployment]
     left = tokens - calls["cache_read"]
-    written = np.where(writes & (share > 0) & (rng.random(len(tokens)) < 0.4), left * 0.4, 0).astype(np.int64)
-    for_an_hour = rng.random(len(tokens)) < 0.15
+    is_written = writes & (share > 0) & (luck.draw("is written", step, workflow) < 0.4)
+    written = np.where(is_written, left * 0.4, 0).astype(np.int64)
+    for_an_hour = luck.draw("for an hour", step, workflow) < 0.15
     calls["cache_write_5m"] = np.where(for_an_hour, 0, written)
     calls["cache_write_1h"] = np.where(for_an_hour, written, 0)
 
@@ -254,15 +270,16 @@ def quantities(calls: Calls) -> Array:
     return np.stack([parts[meter] for meter in METERS], axis=1)
 
 
-def scale(calls: Calls, which: Array, factor: float, company: Company) -> None:
-    """Make some calls larger or smaller by a factor, and price them again."""
+def scale(calls: Calls, which: Array, factor: float, company: Company, *, answers: bool = True) -> None:
+    """Make some calls larger or smaller by a factor, with or without their answers, and price them again."""
     limit = np.array([d.input_limit for d in company.deployments])[calls["deployment"]]
     before = calls["input"]
     wanted = np.minimum((before * factor).astype(np.int64), limit)
     ratio = np.where(before > 0, wanted / np.maximum(before, 1), 0)
     unit = np.maximum(np.array([d.cache_unit for d in company.deployments])[calls["deployment"]], 1)
     for name in TOKEN_COLUMNS:
-        share = factor if name in ("output", "reasoning") else ratio
+        of_answer = name in ("output", "reasoning")
+        share = (factor if answers else 1.0) if of_answer else ratio
         sized = (calls[name] * share).astype(np.int64)
         if name == "cache_read":
             sized = sized // unit * unit

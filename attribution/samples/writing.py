@@ -102,7 +102,7 @@ def write_sample(
     steering = begin(calls, months, company, seed, chosen)
     root.mkdir(parents=True, exist_ok=True)
     with Folder(root) as files:
-        truth, facts = Truth(files), Facts()
+        truth, facts = Truth(files), Facts(chosen)
         bills = Bills(company, steering.month_usd, days_of(months), chosen)
         for page in _pages(company, steering, calls, months, seed, chosen):
             write_spans(page, company, files, chosen)
@@ -140,8 +140,8 @@ def _pages(
     """Generate the company part by part; only one part is in memory."""
     first = first_request = 0
     for part in plan(calls, months):
-        made = generate(part, company, seed, next_dearness(steering, part), faults)
-        tell_stories(made, part, company, steering)
+        made = generate(part, company, seed, next_dearness(steering, part), faults, steering.weeks)
+        tell_stories(made, part, company, steering, faults)
         place_faults(made, part, company, steering.tally(part.month), faults, seed)
         set_billed(made, company, faults)
         yield render(part, made, company, seed, faults, first, first_request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from attribution.samples.bills import DISCOUNTS, Bills
+from attribution.samples.bills import DISCOUNTS, Bills, in_contract
 from attribution.samples.exports.litellm import KEYS
 from attribution.samples.exports.openai import DIRECT_KEY, DIRECT_PROJECT
 from attribution.samples.files import Folder
@@ -85,9 +85,8 @@ column_maps:
 def write_configuration(bills: Bills, folder: Folder) -> None:
     """Write config/attribution.yaml and the files it names."""
     contracts = []
-    for provider, (numerator, denominator, begins) in DISCOUNTS.items():
-        if provider == "anthropic" and "discount_missing" in bills.faults:
-            continue
+    for provider in in_contract(bills.faults):
+        numerator, denominator, begins = DISCOUNTS[provider]
         contracts.append(
             f"  - contract_id: {provider}-discount\n    kind: discount\n    provider: {provider}\n"
             f"    numerator: {numerator}\n    denominator: {denominator}\n    stack_order: 1\n"
