@@ -61,6 +61,7 @@ _ROOMS = {
     "show": "showing",
     "field_coverage": "fanouts",
     "dearest_requests": "fanouts",
+    "find_broken_request": "fanouts",
     "Audit": "audits",
     "audit": "audits",
     "read_configuration": "configuration",

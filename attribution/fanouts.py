@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.ledger import Ledger
 
 _MONEY = pa.decimal128(38, 12)
@@ -84,6 +84,20 @@ def dearest_requests(ledger: Ledger, n: int = 10) -> pd.DataFrame:
     return ledger.frame(_DEAREST, {"n": n})
 
 
+def find_broken_request(ledger: Ledger) -> str:
+    """Return the request that shows best where ownership is lost: unowned, with hops to see, and dear.
+
+    Raises
+    ------
+    LedgerError
+        If the ledger has no calls.
+    """
+    rows = ledger.rows(_BROKEN_REQUEST)
+    if not rows:
+        raise LedgerError.empty("provider calls", "Load traces, gateway logs or call records first.")
+    return str(rows[0][0])
+
+
 def field_coverage(ledger: Ledger) -> pd.DataFrame:
     """Show which share of each hop's records carries each field of the ownership contract.
 
@@ -146,6 +160,19 @@ _DEAREST = """
     group by request_id
     order by list_cost desc nulls last, request_id
     limit $n
+"""
+
+_BROKEN_REQUEST = """
+    with hops as (select trace_id, count(*) as spans from span group by trace_id),
+    request as (
+        select request_id, coalesce(sum(list_cost), 0) as cost, coalesce(max(spans), 0) as spans,
+            count(*) filter (where owner_evidence in ('none', 'rule')) as unowned
+        from cost_event left join hops using (trace_id)
+        group by request_id
+    )
+    select request_id from request
+    order by unowned > 0 and spans > 2 desc, unowned > 0 desc, cost desc, request_id
+    limit 1
 """
 
 _FIELD_COVERAGE = """

@@ -123,7 +123,9 @@ class Shown:
             + "</tr>"
             for line in lines
         )
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        # Two dollar signs are a formula to a notebook, unless the class says they are not.
+        ignored = "tex2jax_ignore mathjax_ignore"
+        return f'<table class="{ignored}"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
     def __repr__(self) -> str:
         names, lines = self._cells()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import attribution as at
 from attribution import showing
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.ledger import Ledger
 from tests.examples import call, ledger_of
 
@@ -90,6 +90,20 @@ def test_an_unpriced_call_is_counted_and_never_zero_dollars() -> None:
 def test_a_request_that_is_not_there_names_some_that_are() -> None:
     with pytest.raises(QuestionError, match="such as t"):
         at.fan_out(ledger_of(call("a", trace_id="t")), "nope")
+
+
+def test_the_request_to_show_is_unowned_has_hops_and_is_dear() -> None:
+    ledger = ledger_of(
+        call("owned", list_cost="9"),
+        call("bare", owner_team=None, list_cost="5"),
+        call("cheap", trace_id="t", span_id="s3", owner_team=None, list_cost="0.10"),
+        call("dear", trace_id="u", span_id="s3", owner_team=None, list_cost="0.20"),
+        span=[span(f"s{n}", trace=trace) for trace in "tu" for n in (1, 2, 3)],
+    )
+
+    assert at.find_broken_request(ledger) == "u"
+    with pytest.raises(LedgerError, match="no provider calls"):
+        at.find_broken_request(ledger_of())
 
 
 def test_coverage_counts_spans_that_enter_a_service_and_calls() -> None:

@@ -76,14 +76,17 @@ class Audit:
         return f"<Audit: {self.score}. {self.headline}>"
 
     def _repr_html_(self) -> str:
+        left = '<td style="text-align:left">'
         rows = "".join(
-            "<tr>" + "".join(f"<td>{escape(visible(row[name]))}</td>" for name in _SHOWN) + "</tr>"
+            "<tr>" + "".join(f"{left}{escape(visible(row[name]))}</td>" for name in _SHOWN) + "</tr>"
             for row in rows_of(self.verdicts)
         )
         head = "<tr>" + "".join(f"<th>{name}</th>" for name in _SHOWN) + "</tr>"
+        # Two dollar signs are a formula to a notebook, unless the class says they are not.
         return (
+            '<div class="tex2jax_ignore mathjax_ignore">'
             f"<p><b>{escape(self.score)}</b>. {escape(visible(self.headline))}</p><table>{head}{rows}</table>"
-            f"<p>{escape(self.bound)}</p>"
+            f"<p>{escape(self.bound)}</p></div>"
         )
 
 

@@ -41,9 +41,9 @@ def fan_out(nodes: pd.DataFrame) -> alt.LayerChart:
         ],
     )
     color = alt.Color("owner:N", title=None, scale=colors, legend=alt.Legend(orient="top", symbolOpacity=1))
-    indent = alt.X("depth:Q", axis=None, scale=alt.Scale(domain=[0, 20], range=[0, 300], nice=False, clamp=True))
-    start = alt.X("cost_from:Q", axis=None, scale=alt.Scale(domain=[0, total], range=[345, 625], nice=False))
-    label = base.mark_text(align="left", limit=330, fontSize=12, color=INK).encode(x=indent, text="label:N")
+    indent = alt.X("depth:Q", axis=None, scale=alt.Scale(domain=[0, 20], range=[0, 280], nice=False, clamp=True))
+    start = alt.X("cost_from:Q", axis=None, scale=alt.Scale(domain=[0, total], range=[330, 530], nice=False))
+    label = base.mark_text(align="left", limit=318, fontSize=12, color=INK).encode(x=indent, text="label:N")
     bar = base.mark_bar(height={"band": 0.6}, cornerRadius=1).encode(
         x=start,
         x2="cost_to:Q",
@@ -53,11 +53,11 @@ def fan_out(nodes: pd.DataFrame) -> alt.LayerChart:
     tick = base.mark_tick(thickness=3, height=13, opacity=1).encode(x=start, color=color)
     tick = tick.transform_filter(f"datum.cost_to - datum.cost_from < {total / 150!r} && datum.kind == 'call'")
     amount = base.mark_text(align="left", fontSize=11).encode(
-        x=alt.value(635), text="amount:N", color=alt.condition("datum.is_lost", alt.value("#A63A00"), alt.value(INK))
+        x=alt.value(540), text="amount:N", color=alt.condition("datum.is_lost", alt.value("#A63A00"), alt.value(INK))
     )
     title = showing.visible(nodes["label"].iloc[0], 60)
     return finish(
-        alt.layer(label, bar, tick, amount).resolve_scale(x="independent").properties(width=860, height=alt.Step(22)),
+        alt.layer(label, bar, tick, amount).resolve_scale(x="independent").properties(width=800, height=alt.Step(22)),
         "One request, every hop and call below it",
         f"request {title}; solid: a provider call, pale: a hop and what is spent below it",
         view=None,
@@ -76,7 +76,7 @@ def _tree_rows(nodes: pd.DataFrame) -> list[dict[str, Any]]:
         row["full"] = row["label"]
         name = row["label"] if row["depth"] else "request"
         service = f" ({row['service']})" if row["service"] and not is_call and row["service"] != name else ""
-        row["label"] = name + service
+        row["label"] = showing.visible(name + service, max(48 - 2 * row["depth"], 12))
         row["is_lost"] = is_call and row["owner_team"] is None
         row["owner"] = row["owner_team"] or (_LOST if is_call else _CARRIES_NONE)
         row["color"] = colors.get(row["owner_team"], LOST if is_call else GREY)
