@@ -52,6 +52,8 @@ _PREFER = {
     "bill_line": ("exported_at",),
 }
 _PLACE = {"file_id", "line", "record_no"}
+#: What two tellings of a bill line are told apart by, for people.
+_AMOUNT = "cast(coalesce(billed_cost, estimated_cost, quantity) as varchar)"
 _FATES = ("duplicates", "superseded", "conflicting")
 #: Rows that are put into the engine at a time.
 _INSERT_ROWS = 50_000
@@ -379,6 +381,7 @@ class _Loader:
             "prefer": ", ".join(f"{name} desc nulls last" for name in prefer),
             "same_key": " and ".join(f"other.{k} = clash.{k}" for k in KEYS[table]),
             "stored_record": "record_no" if table == "bill_line" else "null",
+            "shown": _AMOUNT if table == "bill_line" else "cast(null as varchar)",
             "key_text": " || '/' || ".join(f"cast(loser.{k} as varchar)" for k in KEYS[table]),
         }
         bound = {"file_id": row["file_id"]}
@@ -453,7 +456,7 @@ _RANK = """
         ) as place
         from weighed
     )
-    select {key}, record_no, stored_record, line, file_id, place = 1 as is_winner,
+    select {key}, record_no, stored_record, line, file_id, {shown} as shown, place = 1 as is_winner,
         content = first_value(content) over (partition by {key} order by place) as is_same
     from ranked
 """
@@ -463,8 +466,9 @@ _LOSERS = """
     from clash where record_no is not null and not is_winner
 """
 _NOTE_CONFLICTS = """
-    insert into conflict (kind, key, kept_at, other_at)
-    select 'same_id', {key_text}, winner.file_id || ':' || winner.line, loser.file_id || ':' || loser.line
+    insert into conflict (kind, key, field, kept, kept_at, other, other_at)
+    select 'same_id', {key_text}, case when winner.shown <> loser.shown then 'amount' end,
+        winner.shown, winner.file_id || ':' || winner.line, loser.shown, loser.file_id || ':' || loser.line
     from clash as loser join clash as winner using ({key})
     where winner.is_winner and not loser.is_winner and not loser.is_same
     order by all

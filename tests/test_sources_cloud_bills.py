@@ -617,3 +617,18 @@ def test_an_invoice_in_another_currency_keeps_it(tmp_path: Path) -> None:
     rows = [{"invoice": "i", "month": "2026-09", "amount": "1", "currency": c} for c in ("eur", "USD")]
 
     assert lines(bill(table(tmp_path / "invoice.csv", *rows)), "currency") == [("EUR",), ("USD",)]
+
+
+def test_the_invoice_detail_of_focus_1_4_is_an_invoice(tmp_path: Path) -> None:
+    """focus.md, 7: the sum of BilledCost over a key is the invoice's amount."""
+    row = {
+        "BilledCost": "12.50", "BillingAccountId": "acct-1", "BillingCurrency": "USD", "ChargeCategory": "Tax",
+        "BillingPeriodStart": "2026-09-01T00:00:00Z", "BillingPeriodEnd": "2026-10-01T00:00:00Z",
+        "InvoiceDetailId": "d-1", "InvoiceId": "INV-9", "InvoiceIssuerName": "OpenAI", "InvoiceIssueStatus": "Issued",
+        "PaymentTerms": "Net 30",
+    }  # fmt: skip
+
+    ledger = bill(table(tmp_path / "detail.csv", row))
+
+    told = ("source", "provider", "category", "billed_cost", "invoice_id", "account_id", "sku")
+    assert line(ledger, *told) == ("invoice", "openai", "tax", Decimal("12.50"), "INV-9", "acct-1", "d-1")

@@ -1,4 +1,4 @@
-"""A plain invoice as CSV: lines with a date or month, an amount and a currency, however the columns are called."""
+"""A plain invoice as CSV (or FOCUS Invoice Detail): lines with a period, an amount and a currency, under any name."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ CELLS_REPEAT = True
 _COLUMNS = {
     "amount": ("amount", "billed_cost", "billedcost", "cost", "total", "net_amount", "amount_usd", "line_amount"),
     "currency": ("currency", "billing_currency", "billingcurrency"),
-    "start": ("period_start", "start_date", "start", "from", "service_start", "date", "day"),
-    "end": ("period_end", "end_date", "end", "to", "service_end"),
+    "start": ("period_start", "start_date", "start", "from", "service_start", "billingperiodstart", "date", "day"),
+    "end": ("period_end", "end_date", "end", "to", "service_end", "billingperiodend"),
     "month": ("month", "period", "billing_period", "invoice_month"),
-    "invoice_id": ("invoice_id", "invoice", "invoice_number", "invoice_no", "number"),
-    "line_id": ("line_id", "line", "item_id", "line_no"),
-    "provider": ("provider", "vendor", "supplier", "issuer"),
-    "account_id": ("account_id", "account", "organization", "organization_id", "billing_account"),
+    "invoice_id": ("invoice_id", "invoice", "invoice_number", "invoice_no", "invoiceid", "number"),
+    "line_id": ("line_id", "line", "item_id", "line_no", "invoicedetailid"),
+    "provider": ("provider", "vendor", "supplier", "issuer", "invoiceissuername"),
+    "account_id": ("account_id", "account", "organization", "organization_id", "billing_account", "billingaccountid"),
     "project_id": ("project_id", "project", "workspace", "workspace_id", "subscription"),
     "model": ("model",),
     "meter": ("meter",),
-    "description": ("description", "item", "line_item", "product", "details"),
-    "category": ("category", "type", "charge_category", "kind"),
+    "description": ("description", "item", "line_item", "product", "details", "invoicedetaildescription"),
+    "category": ("category", "type", "charge_category", "chargecategory", "kind"),
     "quantity": ("quantity", "qty", "units"),
     "unit": ("unit", "uom"),
 }
