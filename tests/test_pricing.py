@@ -174,7 +174,7 @@ def test_a_government_region_never_takes_the_worldwide_price() -> None:
 def test_a_call_without_provider_or_model_keeps_its_row_with_the_reason() -> None:
     ledger = priced(book(rate("input", "2")), provider=None, model=None)
 
-    assert costs(ledger, "price_status", "price_reason") == [("unpriced", "no provider is known for this call")]
+    assert costs(ledger, "price_status", "price_reason") == [("unpriced", "no model is known for this call")]
 
 
 def test_meters_without_a_price_leave_a_part() -> None:
@@ -542,3 +542,12 @@ def test_money_leaves_the_engine_as_decimals_in_arrow_and_in_parquet(tmp_path: P
     read = pq.read_table(tmp_path / "costs.parquet")
     assert [pa.types.is_decimal(read.schema.field(name).type) for name in ("list_cost", "total")] == [True, True]
     assert read["total"].to_pylist() == [Decimal("0.00056")]
+
+
+def test_a_call_that_nobody_says_who_sold_is_an_estimate_at_its_makers_list() -> None:
+    ledger = ledger_of(event(provider=None, model="gpt-4.1-mini", input_tokens=3200, output_tokens=480))
+
+    at.price_events(ledger)
+
+    assert costs(ledger, "price_status", "list_cost", "estimated_cost") == [("unpriced", None, Decimal("0.002048"))]
+    assert "no provider is known" in costs(ledger, "price_reason")[0][0]

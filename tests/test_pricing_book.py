@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import defaultdict
 from datetime import datetime
@@ -281,3 +282,26 @@ def test_build_writes_a_book_that_reads_back(tmp_path: Path) -> None:
     assert read_book(str(tmp_path)).fingerprint == shipped_book().fingerprint
     with (tmp_path / "conflicts.csv").open(newline="") as rows:
         assert all(row["reason"] for row in csv.DictReader(rows))
+
+
+def test_a_newer_map_can_be_given_and_its_digest_is_its_version(tmp_path: Path) -> None:
+    entry = {"litellm_provider": "newcomer", "input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002}
+    (tmp_path / "map.json").write_text(json.dumps({"newcomer/m-1": entry}))
+
+    built = build_book(tmp_path / "map.json")
+
+    assert [(r.meter, r.price, r.per) for r in built.book.of("newcomer", "m-1")] == [
+        ("input", Decimal(1), 1_000_000),
+        ("output", Decimal(2), 1_000_000),
+    ]
+    assert built.inputs["litellm"] == hashlib.sha256((tmp_path / "map.json").read_bytes()).hexdigest()[:12]
+    with pytest.raises(ConfigurationError, match="it cannot be read"):
+        build_book(tmp_path / "nothing.json")
+
+
+def test_a_negative_price_in_a_given_map_is_refused_by_its_entry(tmp_path: Path) -> None:
+    entry = {"litellm_provider": "newcomer", "input_cost_per_token": -0.000001}
+    (tmp_path / "map.json").write_text(json.dumps({"newcomer/m-1": entry}))
+
+    with pytest.raises(ConfigurationError, match="newcomer/m-1"):
+        build_book(tmp_path / "map.json")

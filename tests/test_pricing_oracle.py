@@ -148,7 +148,10 @@ def test_the_statement_agrees_with_fractions_to_the_last_digit(
 
         found = dict(ledger.rows("select call_id, list_cost from cost_event"))
         lines = ledger.value(
-            "select sum(line_item.list_cost) from line_item join event_cost using (event_id) where price_status = 'priced'"
+            """
+            select sum(line_item.list_cost) from line_item join event_cost using (event_id)
+            where price_status = 'priced'
+            """
         )
 
     expected = {event["call_id"]: oracle(book, event) for event in events}

@@ -61,12 +61,14 @@ def diff_books(before: str, after: str, as_json: AsJson = False) -> None:
 @app.command("build")
 def build(
     into: Annotated[Path | None, typer.Option("--into", metavar="FOLDER", help="Write the book here.")] = None,
+    litellm: Annotated[Path | None, typer.Option("--litellm", metavar="FILE", help="A newer LiteLLM map.")] = None,
+    history: Annotated[Path | None, typer.Option("--history", metavar="FILE", help="A newer snapshot.json.")] = None,
 ) -> None:
     """Compile the book from its sources and compare it with the one that is shipped; exit 1 if they differ."""
     from attribution.pricing.building import build_book
     from attribution.pricing.storing import shipped_book, write_book
 
-    built = build_book()
+    built = build_book(litellm, history)
     if into:
         write_book(built.book, built.conflicts, built.inputs, into)
         typer.echo(f"{into}: {len(built.book.rates):,} rates, {len(built.conflicts):,} conflicts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from decimal import Decimal
 from importlib import resources
 from importlib.metadata import version
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any
 
 import zstandard
@@ -43,15 +45,19 @@ def folder() -> Traversable:
     return resources.files("attribution") / "prices"
 
 
-def build_book() -> Built:
-    """Compile the book from the installed genai-prices, the vendored sources and the supplements."""
+def build_book(litellm_map: Path | None = None, history_snapshot: Path | None = None) -> Built:
+    """Compile the book from the installed genai-prices, the vendored or given sources, and the supplements."""
     inputs = {"genai-prices": version("genai-prices")}
-    price_map, inputs["litellm"] = _vendored("litellm-")
-    snapshot, inputs["model-prices"] = _vendored("model-prices-")
+    price_map, inputs["litellm"] = _given(litellm_map) if litellm_map else _vendored("litellm-")
+    snapshot, inputs["model-prices"] = _given(history_snapshot) if history_snapshot else _vendored("model-prices-")
     as_of = datetime.fromisoformat(snapshot["updated_at"].replace("Z", "+00:00")).replace(tzinfo=None)
     ours = list(supplement.rates(folder()))
     theirs = list(genai.rates())
     names = list(genai.names())
+    for rate in litellm.rates(price_map, inputs["litellm"]):
+        if rate.price < 0:
+            found = f"{rate.meter} costs {rate.price}"
+            raise ConfigurationError.at(f"litellm {rate.source_entry}", None, found, "a price that is not negative")
     known = PriceBook(theirs, names, genai.fallbacks(), as_of)
     theirs += _named(history.rates(snapshot, inputs["model-prices"]), known)
     theirs += _named(litellm.rates(price_map, inputs["litellm"]), known)
@@ -61,6 +67,18 @@ def build_book() -> Built:
     rates = [replace(rate, price=rate.price.quantize(_PLACES)) for rate in sorted(kept, key=_order)]
     fingerprint = fingerprint_of(rates, names)
     return Built(PriceBook(rates, names, genai.fallbacks(), as_of, fingerprint), conflicts, inputs, [*ours, *theirs])
+
+
+def _given(path: Path) -> tuple[Any, str]:
+    """Read a source that the user points at; its digest is its version."""
+    try:
+        text = path.read_bytes()
+        content = json.loads(text, parse_float=Decimal)
+    except (OSError, ValueError) as error:
+        raise ConfigurationError.at(str(path), None, f"it cannot be read: {error}", "a JSON file") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError.at(str(path), None, "it is not an object", "a price map or a snapshot")
+    return content, hashlib.sha256(text).hexdigest()[:12]
 
 
 def _vendored(prefix: str) -> tuple[Any, str]:

@@ -45,6 +45,8 @@ PROVIDERS = {
     "github_copilot": "github-copilot",
 }
 
+#: Makers of models, whose list is the estimate for a call that no one says who sold.
+_MAKERS = ("openai", "anthropic", "google", "mistral", "deepseek", "x-ai", "cohere", "moonshotai", "zai")
 _GEOGRAPHY = re.compile(r"^(us-gov|us|eu|apac|ap|au|jp|ca|sa|uk|mx|global)\.(?=[a-z0-9-]+\.)")
 _ARN = re.compile(r"^arn:aws[a-z-]*:(?:bedrock|sagemaker):([a-z0-9-]*):\d*:(.+)$")
 _PATH = re.compile(r"^(?:projects/[^/]+/locations/([^/]+)/)?(?:publishers/[^/]+/)?models/(.+)$")
@@ -69,11 +71,11 @@ class Resolved:
 
 def resolve(book: PriceBook, provider: str | None, model: str | None) -> Resolved | str:
     """Return the book entry for a provider's model, or the reason why there is none."""
-    if not provider:
-        return "no provider is known for this call"
-    owner = PROVIDERS.get(provider.strip().lower(), provider.strip().lower())
     if not model or not model.strip():
         return "no model is known for this call"
+    if not provider:
+        return _by_maker(book, model.strip().lower())
+    owner = PROVIDERS.get(provider.strip().lower(), provider.strip().lower())
     name, location, opaque = _strip(model.strip().lower(), owner)
     if opaque:
         return f"`{opaque}` hides the model; an alias must name it"
@@ -90,6 +92,18 @@ def resolve(book: PriceBook, provider: str | None, model: str | None) -> Resolve
     if owner not in book.providers():
         return f"the price book has no provider `{owner}`"
     return f"the price book has no model `{model.strip()}` of {owner}" + _near(book, owner, bare)
+
+
+def _by_maker(book: PriceBook, name: str) -> Resolved | str:
+    """Return the maker's entry as an estimate where nobody says who sold the call."""
+    why = "no provider is known for this call"
+    for maker in _MAKERS:
+        bare, _, hidden = _strip(name, maker)
+        entry = None if hidden else _find(book, maker, bare)
+        if entry:
+            note = f"{why}; estimated at the list price of {maker}"
+            return Resolved(maker, entry, None, None, note, is_estimate=True)
+    return why
 
 
 def matches(clause: Mapping[str, Any], text: str) -> bool:
