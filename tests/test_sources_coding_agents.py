@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from attribution import matching
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import load
 from tests.examples import FIXTURES
@@ -245,3 +246,16 @@ def test_counts_that_contradict_their_total_are_flagged() -> None:
         ("gpt-5.2-codex", 1000, 125, ["total_tokens 1200 <> input_tokens 1000 + output_tokens 125"]),
         ("gpt-5.3-codex", 2500, 300, ["total_tokens 3000 <> input_tokens 2500 + output_tokens 300"]),
     ]
+
+
+def test_codex_s_spans_and_its_session_file_tell_one_call() -> None:
+    spans = SAMPLES / "otlp" / "codex_0.169.0_otel_spans_token_bearing.otlp.jsonl"
+    rollout = SAMPLES / "codex_rollout" / "codex_0.169.0_rollout.jsonl"
+
+    for paths in ((spans, rollout), (rollout, spans)):
+        ledger = loaded(*paths)
+        matching.match(ledger)
+
+        assert ledger.rows("select input_tokens, observations, sources, model, response_id from event") == [
+            (2006, 2, 2, "gpt-5-codex", "resp_62066a58a58b47cfa44418b3f36a98ba")
+        ]

@@ -493,6 +493,20 @@ def test_a_line_of_another_layout_is_set_aside() -> None:
     assert [(fault["line"], fault["reason"]) for fault in intake.faults] == [(2, "not_otlp")]
 
 
+def test_the_same_span_with_other_content_is_a_conflict_and_the_longest_is_kept_in_any_order(tmp_path: Path) -> None:
+    short, long = span_of(), span_of({"gen_ai.usage.output_tokens": 150}, endTimeUnixNano="1795445839000000000")
+    for name, order in (("a", (short, long)), ("b", (long, short))):
+        path = tmp_path / f"{name}.jsonl"
+        path.write_text("".join(json.dumps(document_of(span)) + "\n" for span in order))
+
+        ledger, report = loaded(path)
+
+        (file,) = report.files
+        assert (file["records"], file["accepted"], file["conflicting"]) == (2, 1, 1)
+        assert ledger.rows("select output_tokens from observation") == [(150,)]
+        assert ledger.value("select count(*) from conflict") >= 1
+
+
 # What is a call.
 
 
@@ -1059,10 +1073,11 @@ def test_a_raw_user_id_is_hashed_with_a_key_and_dropped_without() -> None:
     assert with_key["tenant_id_hash"] == "t_71b2"
 
 
-def test_an_e_mail_in_an_ownership_field_is_masked() -> None:
+def test_an_e_mail_is_no_team_and_is_not_stored() -> None:
     call = call_of({"owner_team": "jane@corp.example"})
 
-    assert (call["owner_team"], call["ownership_flags"]) == ("[email]", ["owner_team:personal_data:email"])
+    assert call["ownership_flags"] == ["owner_team:personal_data:email"]
+    assert "jane" not in str(call)
 
 
 # Messages between services.

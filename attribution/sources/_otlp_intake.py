@@ -64,6 +64,8 @@ def _let_wait(row: Found, observation: Found | None, scope: str, line: int, inta
     if scope.startswith("codex"):
         model = row.pop("model", None)
         intake.notes.setdefault("codex", {})[row["trace_id"], row["span_id"]] = (row["parent_span_id"], model)
+        if observation is not None:
+            observation["record_id"] = codex_record(observation, intake)
         if observation is not None and observation.get("model") is None:
             intake.notes.setdefault("codex_calls", []).append((intake.reserve(), line, row, observation))
             return
@@ -71,6 +73,19 @@ def _let_wait(row: Found, observation: Found | None, scope: str, line: int, inta
         intake.notes.setdefault("logfire", []).append((intake.reserve(), line, row, observation))
         return
     intake.accept(line, span=row, observation=observation)
+
+
+def codex_record(row: Found, intake: Intake) -> str | None:
+    """Return what Codex's spans and its session file both tell of a response, which has no id in common.
+
+    That is the turn's trace, the counts, and the place among equal counts of the turn.
+    """
+    if row.get("trace_id") is None:
+        return None
+    told = f"codex:{row['trace_id']}/{row.get('input_tokens')}/{row.get('output_tokens')}"
+    seen = intake.notes.setdefault("codex_records", {})
+    seen[told] = seen.get(told, 0) + 1
+    return f"{told}/{seen[told]}"
 
 
 def release(intake: Intake) -> None:

@@ -121,11 +121,11 @@ def _take(found: Found, counts: Found) -> str | None:
 
 def _take_provider_metadata(found: Found, given: dict[str, Any]) -> None:
     """Vercel AI SDK 5 leaves Anthropic's cache writes to the provider's own metadata."""
-    own = given.get("anthropic")
-    if isinstance(own, dict) and "cache_write_tokens" not in found:
-        written = count(own.get("cacheCreationInputTokens"), "cacheCreationInputTokens")
-        if written is not None:
-            found["cache_write_tokens"] = written
+    own = mapping(given.get("anthropic"))
+    counts = mapping(own.get("usage"))
+    written = own.get("cacheCreationInputTokens", counts.get("cache_creation_input_tokens"))
+    if written is not None and "cache_write_tokens" not in found:
+        found["cache_write_tokens"] = count(written, "cacheCreationInputTokens")
 
 
 def provider_usage(raw: dict[str, Any]) -> Found:

@@ -7,7 +7,8 @@ from typing import Any
 from attribution.normalization import count, instant, provider, text
 from attribution.reading import Document, Sample, Unreadable
 from attribution.sources import Intake, Row
-from attribution.sources._otlp_values import an_object
+from attribution.sources._otlp_intake import codex_record
+from attribution.sources._otlp_values import an_object, hex_id
 from attribution.sources.claude_code import folder
 
 NAME = "codex_rollout"
@@ -55,12 +56,15 @@ def read(document: Document, line: int, intake: Intake) -> None:
     if kind == "session_meta":
         # A forked session repeats the head of its parent; its own comes first.
         state.setdefault("session", payload)
+    elif kind == "event_msg" and payload.get("type") == "task_started":
+        state["trace"] = hex_id(payload.get("trace_id"), 32, "trace_id")
     elif kind == "turn_context":
         state["model"] = text(payload.get("model"), "model") or state.get("model")
     if kind == "token_usage_record":
         row = _row(document, payload, an_object(payload.get("usage"), "usage"), state)
         state["has_records"] = True
         row["response_id"] = text(payload.get("response_id"), "response_id")
+        row["record_id"] = codex_record(row, intake)
         row["native_id"] = row["response_id"] or intake.content_id(document.get("timestamp"), repr(payload))
         intake.accept(line, observation=row)
     elif kind == "event_msg" and payload.get("type") == "token_count" and payload.get("info") is not None:
@@ -84,6 +88,7 @@ def finish(intake: Intake) -> None:
         else:
             _check_rise(row, total, before)
             session = row["session_id"]
+            row["record_id"] = codex_record(row, intake)
             row["native_id"] = f"{session}/{total}" if session and total else intake.content_id(repr(row))
             intake.accept(line, observation=row, reserved=number)
         before = total if total is not None else before
@@ -137,6 +142,7 @@ def _row(document: Document, payload: Document, usage: Document, state: dict[str
     counts = {ours: count(usage.get(theirs), theirs) for ours, theirs in _COUNTS.items()}
     row: Row = {
         "role": "client_span",
+        "trace_id": state.get("trace"),
         "session_id": text(session.get("session_id") or session.get("id") or payload.get("session_id"), "session_id"),
         "started_at": at,
         "ended_at": at,
