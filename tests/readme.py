@@ -39,7 +39,10 @@ def write(name: str, text: str) -> None:
 
 def answer(output: str) -> str:
     """Return the beginning of an audit's output: what was loaded, the headline, the dearest hop, its remedy."""
-    return output.split("\n1. ")[0].strip()
+    found = re.search(r"^([\d,]+ files loaded:[^\n]*).*?\n\n(.*?)\n\n1\. ", output, re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise LookupError(f"this is no audit's output: {output[-2000:]}")
+    return "\n\n".join(found.groups())
 
 
 def main() -> None:
