@@ -12,6 +12,8 @@ from attribution.sources.anthropic_cost import dollars
 
 NAME = "anthropic_claude_code"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("data", "has_more", "next_page")
 GRAIN = "UTC day × actor × terminal × model"
 GIVES = "who coded with how many tokens; an estimate of the cost; no request id"
 NESTING = "disjoint: input, cache reads, cache writes and output are separate; writes of 5m and 1h are one number"

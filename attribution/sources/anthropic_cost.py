@@ -11,6 +11,8 @@ from attribution.sources import Intake, Row, _anthropic, _bills, _runs
 
 NAME = "anthropic_cost"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("data", "has_more", "next_page")
 GRAIN = "UTC day × workspace × description (model, token class, tier), as far as the pull was grouped by them"
 GIVES = "billed money; no tokens, no key (analytics pages have it), no request id"
 NESTING = "lines are disjoint, one per token class"

@@ -10,6 +10,8 @@ from attribution.sources import Intake, Row, _anthropic, _bills, _runs
 
 NAME = "anthropic_usage"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("data", "has_more", "next_page")
 GRAIN = "time bucket (minute, hour, UTC day, or all of an analytics pull) × the dimensions grouped by × meter"
 GIVES = "usage per workspace, key, account, model, tier, context band, geography; no money, no request id"
 NESTING = "disjoint: uncached input, cache writes (5m, 1h), cache reads, output; thinking is in the output"

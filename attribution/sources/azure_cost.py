@@ -14,6 +14,8 @@ from attribution.sources import Intake, Row, Run, _azure_meters, _bills, _runs
 
 NAME = "azure_cost"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("MeterCategory", "MeterName", "UnitOfMeasure", "Quantity", "ChargeType", "MeterId", "ConsumedService")
 GRAIN = "UTC day × resource × meter; no deployment, key, user or request in any row"
 GIVES = "billed or amortised money and tokens per resource and tag; no request id"
 NESTING = "meters are disjoint: input is uncached input, cached input and output have their own"
@@ -63,8 +65,7 @@ _DAY = 86_400_000_000
 def recognise(sample: Sample) -> int:
     """Look for the export's own columns, in any letter case, or its manifest."""
     names = {_name(column) for column in sample.columns} | {_name(n) for d in sample.documents[:1] for n in d}
-    wanted = {"metercategory", "metername", "unitofmeasure", "quantity", "chargetype", "meterid", "consumedservice"}
-    if len(wanted & names) >= 5:
+    if len({name.lower() for name in SIGNATURE} & names) >= 5:
         return 97
     return 90 if any(_is_manifest(document) for document in sample.documents[:1]) else 0
 

@@ -11,6 +11,8 @@ from attribution.sources import Intake, Row, _bedrock, _bills, _runs
 
 NAME = "cur"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("line_item_usage_type", "line_item_unblended_cost", "line_item_line_item_type", "line_item_usage_amount")
 GRAIN = "usage type × hour or day × account × region × operation × resource × IAM principal × tags"
 GIVES = "billed money and tokens per account, principal and tag; no request id in any bill"
 NESTING = "disjoint: input excludes cache reads and writes, each has its own usage type; reasoning is in the output"
@@ -68,8 +70,7 @@ _DIMENSIONS = (
 def recognise(sample: Sample) -> int:
     """Look for the report's own columns, in either spelling, or its manifest."""
     names = {_name(column) for column in sample.columns} | {_name(n) for d in sample.documents[:1] for n in d}
-    wanted = {"line_item_usage_type", "line_item_unblended_cost", "line_item_line_item_type", "line_item_usage_amount"}
-    if len(wanted & names) >= 2:
+    if len(set(SIGNATURE) & names) >= 2:
         return 97
     return 90 if any(_is_manifest(document) for document in sample.documents[:1]) else 0
 

@@ -14,6 +14,8 @@ from attribution.sources.azure_cost import day
 
 NAME = "focus"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart")
 GRAIN = "charge: SKU × charge period × resource × tags, as the generator chose"
 GIVES = "billed, effective, list and contracted money; tokens by meter where the generator tells; no request id"
 NESTING = "disjoint: a token on a cache row is on no other row"
@@ -48,8 +50,7 @@ _TOKENS = re.compile(r"^(?:(\d+)\s+)?Tokens?$", re.IGNORECASE)
 def recognise(sample: Sample) -> int:
     """Look for the mandatory columns that all versions share."""
     names = set(sample.columns).union(*(set(document) for document in sample.documents[:1]))
-    wanted = {"BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart"}
-    return 96 if len(wanted & names) == 5 else 0
+    return 96 if set(SIGNATURE) <= names else 0
 
 
 def run_of(path: Path, options: dict[str, Any]) -> Run:

@@ -13,6 +13,8 @@ from attribution.sources import Intake, Row, Run, _bills, _runs
 
 NAME = "invoice"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("invoice_id", "amount", "currency", "billing_period")
 GRAIN = "invoice line, often one per provider and month"
 GIVES = "billed money; quantities only where the invoice states them; no request id"
 NESTING = "lines are disjoint"

@@ -11,6 +11,8 @@ from attribution.sources import Intake, Row, _bills, _openai, _runs
 
 NAME = "openai_costs"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("object", "data", "has_more", "next_page")
 GRAIN = "UTC day × project × key × line item, as far as the pull was grouped by them"
 GIVES = "billed money; quantities only when grouped by line item; no request id"
 NESTING = "lines are disjoint: input is uncached input, cached input has its own line"

@@ -11,6 +11,8 @@ from attribution.sources import Intake, Row, _bills, _openai, _runs
 
 NAME = "openai_usage"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("object", "data", "has_more", "next_page")
 GRAIN = "time bucket (minute, hour or UTC day) × the dimensions the pull was grouped by × meter"
 GIVES = "usage per project, key, member, model, tier; no money, no request id"
 NESTING = "cached and written input are in the input, reasoning is in the output; made disjoint here"

@@ -10,6 +10,8 @@ from attribution.sources import Intake, Row, _bills
 
 NAME = "openrouter_activity"
 VERSION = 1
+#: Names by which a file that nobody recognises is called near to this source.
+SIGNATURE = ("date", "model", "usage", "byok_usage_inference", "requests")
 GRAIN = "completed UTC day × model × endpoint; one pull per key hash splits by key"
 GIVES = "billed money, requests and tokens; no user, no application, no request id (generations have it)"
 NESTING = "prompt tokens include cached ones; reasoning is in the completion and made disjoint here"
