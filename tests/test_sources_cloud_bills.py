@@ -57,6 +57,15 @@ def test_the_iam_principal_and_its_tags_say_who_called() -> None:
     ]
 
 
+def test_a_session_that_is_a_persons_address_is_not_kept_and_two_people_stay_two_lines(tmp_path: Path) -> None:
+    role = "arn:aws:sts::111122223333:assumed-role/sso"
+    rows = [cur_row(line_item_iam_principal=f"{role}/{name}@example.com") for name in ("alice", "bob")]
+
+    ledger = bill(table(tmp_path / "report.csv", *rows))
+
+    assert lines(ledger, "principal", "flags") == [(f"{role}/[email]", ["principal:personal_data:email"])] * 2
+
+
 def test_a_marketplace_row_without_list_price_has_none_instead_of_zero() -> None:
     assert set(lines(bill(CUR), "list_cost", where="model = 'Claude Sonnet 4.6'")) == {(None,)}
 

@@ -177,6 +177,18 @@ def _plain(value: Any) -> Any:
     return str(value) if type(value) is int or isinstance(value, Decimal) else value
 
 
+def principal(value: str | None, flags: list[str]) -> str | None:
+    """Return who called as logs name it too; session names are often people, whose addresses are not kept."""
+    if value is None:
+        return None
+    head, slash, session = value.rpartition("/")
+    kind = normalization.personal_data(session)
+    if kind is None:
+        return value
+    flags.append(f"principal:personal_data:{kind}")
+    return f"{head}{slash}[{kind}]"
+
+
 def key(*parts: object) -> str:
     """Return the native key of a cell: its dimensions, so that the same cell has the same key in every export."""
     return "\x1f".join("" if part is None else str(part) for part in parts)

@@ -115,7 +115,7 @@ def _line(row: Document, intake: Intake) -> Row:
         "billing_period": month,
         "account_id": stated["bill_payer_account_id"],
         "project_id": stated["line_item_usage_account_id"],
-        "principal": stated["line_item_iam_principal"],
+        "principal": _bills.principal(stated["line_item_iam_principal"], flags),
         "resource_id": stated["line_item_resource_id"],
         "sku": stated["line_item_usage_type"],
         "description": stated["line_item_line_item_description"] or product.get("product_name"),

@@ -108,7 +108,7 @@ def _identity(document: Document, flags: list[str]) -> Row:
         "account_id": _bills.text(document, "BillingAccountId"),
         "project_id": _bills.text(document, "SubAccountId"),
         "api_key_id": _any(document, "CredentialId", "x_CredentialId"),
-        "principal": normalization.owner(_any(document, "PrincipalId", "x_PrincipalId"), "PrincipalId", flags),
+        "principal": _bills.principal(_any(document, "PrincipalId", "x_PrincipalId"), flags),
         "resource_id": resource.lower() if resource is not None and provider == "azure" else resource,
         "region": _bills.text(document, "RegionId"),
         "sku": _any(document, "SkuId", "x_SkuMeterId"),
