@@ -105,6 +105,8 @@ def render_coverage(rows: pd.DataFrame, by: Sequence[str], *, paths: Sequence[st
 
 def render_answer(answer: str, title: str) -> str:
     """Return an HTML page around an answer's own escaped HTML."""
+    from markupsafe import Markup
+
     page: str = _template("answer.html.j2").render(answer=Markup(answer), title=title, version=_version())
     return page
 

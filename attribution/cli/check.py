@@ -27,6 +27,15 @@ def check(
     max_unattributed: Annotated[
         str, typer.Option("--max-unattributed", metavar="SHARE", help="Limit for both shares: 2% or 0.02.")
     ] = "2%",
+    max_rise: Annotated[
+        str | None, typer.Option("--max-rise", metavar="SHARE", help="Limit for the last 7 days against those before.")
+    ] = None,
+    anomalies_in: Annotated[
+        str | None, typer.Option("--no-anomalies-in", metavar="PERIOD", help="Fail on unusual spend in this period.")
+    ] = None,
+    max_over_budget: Annotated[
+        str | None, typer.Option("--max-over-budget", metavar="CHANCE", help="Limit for a team's chance to exceed it.")
+    ] = None,
     period: Period = None,
     config: Config = None,
     as_json: AsJson = False,
@@ -35,22 +44,26 @@ def check(
 
     Both shares are checked, by their high end: calls without a price cannot make the gate pass.
     """
-    from attribution.cli import screen
+    from attribution.cli import gates, screen
     from attribution.coverages import measure_coverage
 
     limit = parse_share(max_unattributed)
+    limits = [None if given is None else parse_share(given) for given in (max_rise, max_over_budget)]
     with opened(paths, config) as (ledger, loaded):
         _require_all(paths, loaded)
         require_calls(ledger)
         row = showing.rows(measure_coverage(ledger, period=period))[0]
+        changes = gates.broken_limits(ledger, limits[0], anomalies_in, limits[1])
     if not row["calls"]:
         raise LedgerError.empty(f"provider calls in {period}", "Choose a period that the data covers.")
     above = _above(row, limit)
     if as_json:
-        screen.print_json(_answer(row, limit, above, loaded))
+        screen.print_json(_answer(row, limit, above, loaded) | {"passed": not above + changes, "changes": changes})
     else:
         _report(row, limit, above, loaded)
-    if above:
+        for sentence in changes:
+            screen.say(sentence)
+    if above or changes:
         raise typer.Exit(1)
 
 
