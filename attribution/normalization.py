@@ -100,6 +100,7 @@ _TIERS = {
 _NO_TIER = {"", "auto", "none", "not_given", "unspecified"}
 #: The beginning of `litellm:` in base64.
 _WRAPPED_ID = "resp_bGl0ZWxsbT"
+_NAMES_NO_PERSON = ("owner_team", "workflow_id", "feature")
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _API_KEY = re.compile(r"\b(?:sk|pk|rk)-[\w-]{8,}|\bAKIA[A-Z0-9]{12,}|\bgh[pousr]_\w{20,}|\bAIza[\w-]{20,}")
 _PHONE = re.compile(
@@ -266,7 +267,8 @@ def personal_data(value: str) -> str | None:
 def owner(value: Any, field: str, flags: list[str]) -> str | None:
     """Return an ownership value as text, or null with a flag that says why it was not kept.
 
-    A bad ownership value never costs the call: it stays, without this owner.
+    A bad ownership value never costs the call: it stays, without this owner. A person is no team, so a team, workflow
+    or feature that looks like personal data or a key is not kept; elsewhere the kind of data stands in its place.
     """
     if value is None:
         return None
@@ -285,26 +287,25 @@ def owner(value: Any, field: str, flags: list[str]) -> str | None:
     kind = personal_data(kept)
     if kind:
         flags.append(f"{field}:personal_data:{kind}")
-        return f"[{kind}]"
+        return None if field in _NAMES_NO_PERSON else f"[{kind}]"
     return kept
 
 
 def handle(value: Any, field: str, flags: list[str], key: bytes | None = None) -> str | None:
     """Return a hashed tenant or user handle: as it is, hashed with the key (HMAC), or null with the reason."""
     # Raw ids may be personal data; they are hashed or dropped here and never stored, so no mask is needed.
-    kept = owner(value, field, []) if key is None else value
-    if type(value) is str and value.strip() and key is not None and not is_hashed(value.strip()):
-        return "h_" + hmac.new(key, value.strip().encode(), hashlib.sha256).hexdigest()[:32]
-    if type(value) is int and key is not None:
-        return "h_" + hmac.new(key, str(value).encode(), hashlib.sha256).hexdigest()[:32]
-    if kept is None or type(kept) is not str or not kept.strip():
-        if value is not None and type(value) is not str:
+    given = str(value) if type(value) is int and key is not None else value
+    if type(given) is not str:
+        if given is not None:
             flags.append(f"{field}:not_text")
         return None
-    if not is_hashed(kept.strip()):
-        flags.append(f"{field}:unhashed")
-        return None
-    return kept.strip()
+    given = given.strip()
+    if not given or is_hashed(given):
+        return given or None
+    if key is not None:
+        return "h_" + hmac.new(key, given.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:32]
+    flags.append(f"{field}:unhashed")
+    return None
 
 
 def is_hashed(value: str) -> bool:

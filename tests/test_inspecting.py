@@ -116,7 +116,10 @@ def test_a_file_that_no_source_knows_shows_its_names_and_none_of_its_text(tmp_pa
 
     assert found.source is None
     assert shares(found) == {"prompt": "100.0", "nested": "100.0", "nested.answer": "100.0"}
-    assert "Nearest:" in found.notes[0]
+    assert found.notes[0].startswith(
+        "It looks like JSON Lines with prompt, nested, nested.answer. "
+        "Nearest: generic (misses model, input_tokens, output_tokens); "
+    )
     assert "secret" not in str(found) + found._repr_html_() + json.dumps(found.as_dict())
 
 

@@ -296,7 +296,7 @@ def test_personal_data_in_an_ownership_field_is_never_stored(tmp_path: Path) -> 
     ledger, _ = loaded(write(tmp_path, lines(record("a", team="ann@example.com"))))
 
     assert ledger.rows("select owner_team, ownership_flags from observation") == [
-        ("[email]", ["owner_team:personal_data:email"])
+        (None, ["owner_team:personal_data:email"])
     ]
 
 

@@ -247,6 +247,22 @@ def test_exclusive_counts_become_totals_as_declared() -> None:
     assert apart["usage_reading"] == "exclusive input: declared; exclusive output: declared"
 
 
+def test_what_some_records_of_a_file_prove_holds_for_those_that_do_not_tell() -> None:
+    mapping = MAPPING | {"cache_read_tokens": "read"}
+    told = intake_of(record(id="a", read=400), record(id="b", read=40), source="generic", mapping=mapping)
+    mixed = intake_of(
+        record(id="a", read=400),
+        record(id="b", read=40),
+        record(id="c", read=40, total=110),
+        source="generic",
+        mapping=mapping | {"total_tokens": "total"},
+    )
+
+    assert [each["input_tokens"] for each in told.rows["observation"]] == [500, 140]
+    assert told.rows["observation"][1]["usage_reading"] == "exclusive input: other records of the file prove it"
+    assert [each["input_tokens"] for each in mixed.rows["observation"]] == [500, 100, 100]
+
+
 def test_a_wrong_declaration_is_flagged_with_both_numbers() -> None:
     found = read(record(read=400), {"cache_read_tokens": "read"}, input_includes_cache=True)
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from attribution import normalization
 from attribution.errors import ConfigurationError
-from attribution.reading import Document, Sample, mask
+from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake, Row, _aliases, _columns
 from attribution.sources._identities import violations
-from attribution.sources._nesting import make_inclusive
+from attribution.sources._nesting import make_inclusive, prove_nesting
 from attribution.sources._ownership import Ownership
 
 NAME = "generic"
@@ -44,6 +46,15 @@ def prepare(sample: Sample, intake: Intake) -> None:
         raise ConfigurationError.unknown_key("options.role", None, str(role), _ROLES)
     columns = {name for document in sample.documents for name in document} | set(sample.columns)
     options["_readers"] = _columns.compile_map(mapping, declared(options), columns)
+    options["_file_proof"] = prove_nesting(_counts(options["_readers"], sample))
+
+
+def _counts(readers: list[tuple[str, _columns.Reader]], sample: Sample) -> Iterator[Row]:
+    """The counts of the first records, as far as they can be read."""
+    wanted = [(field, reader) for field, reader in readers if field.endswith("_tokens")]
+    for document in sample.documents:
+        with suppress(Unreadable):
+            yield {field: reader(document) for field, reader in wanted}
 
 
 def declared(options: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +95,8 @@ def settle(row: Row, options: dict[str, Any]) -> None:
     row["role"] = options.get("role", "application")
     row["status"] = row.get("status") or "unknown"
     row["is_metered"] = row.get("input_tokens") is not None or row.get("output_tokens") is not None
-    make_inclusive(row, options.get("input_includes_cache"), options.get("output_includes_reasoning"))
+    declared_nesting = (options.get("input_includes_cache"), options.get("output_includes_reasoning"))
+    make_inclusive(row, *declared_nesting, file_proof=options["_file_proof"])
     row["usage_flags"] = violations(row)
 
 
@@ -104,8 +116,9 @@ def describe(sample: Sample) -> tuple[str, str]:
         missing = [key for key in wanted if _aliases.plain(key) not in present]
         if wanted:
             near.append((len(missing) / len(wanted), name, missing))
-    said = [f"{name} (misses {', '.join(missing[:4])})" for part, name, missing in sorted(near)[:2] if part < 1]
-    return looks, f"Nearest: {'; '.join(said)}." if said else "It shares no name with any source."
+    near.sort(key=lambda each: (each[0], each[1] != NAME, each[1]))
+    said = [f"{name} (misses {', '.join(missing[:4]) or 'nothing'})" for _, name, missing in near[:2]]
+    return looks, f"Nearest: {'; '.join(said)}."
 
 
 def _nearness_of_names(sample: Sample) -> tuple[float, str, list[str]]:
