@@ -171,7 +171,7 @@ def _lost_below_a_bearer(ledger: Ledger, field: str, *, is_inherited: bool, plac
 
 
 def _lost_between_traces(ledger: Ledger) -> None:
-    """H3 and H2: the path points to another trace, by a link or by the message it handles."""
+    """H3, H2 and H4: the path points to another trace, by a link or by the message it handles."""
     ledger.run(_SIGNPOSTS)
     ledger.run(
         "create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null"
@@ -190,14 +190,16 @@ _SIGNPOSTS = """
         where pointer.link.trace_id <> span.trace_id
     ),
     told as (
-        select consumer.trace_id, consumer.span_id, producer.trace_id as to_trace, producer.span_id as to_span
+        select consumer.trace_id, consumer.span_id, producer.trace_id as to_trace, producer.span_id as to_span,
+            case producer.kind when 'client' then 'H4' else 'H2' end as signature
         from span as consumer join span as producer using (message_id)
         where consumer.message_id is not null and producer.trace_id <> consumer.trace_id
             and consumer.kind in ('consumer', 'server', 'internal') and producer.kind in ('producer', 'client')
+            and (producer.kind = 'producer' or not regexp_matches(producer.name, '(?i)receive|poll|delete|process'))
     )
     select *, 'H3' as signature from linked
     union all
-    select *, 'H2' from told anti join linked using (trace_id, span_id)
+    select * from told anti join linked using (trace_id, span_id)
 """
 
 _POINTED = """

@@ -52,6 +52,8 @@ def collect(ledger: Ledger, fields: tuple[str, ...]) -> None:
             case when owner_team_values > 1 then 'conflicting'
                  when list_contains(flags, 'owner_team:not_text') then 'not_text'
                  when list_contains(flags, 'owner_team:too_long') then 'too_long'
+                 when len(list_filter(flags, lambda f: starts_with(f, 'owner_team:personal_data'))) > 0
+                    then 'personal_data'
                  when list_contains(flags, 'sent_not_stored') then 'sent_not_stored' end as reason
         from merged join event using (event_id)
         """

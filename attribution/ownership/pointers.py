@@ -131,6 +131,7 @@ _SIGNPOSTS = """
     join span as producer using (message_id)
     where consumer.message_id is not null and producer.trace_id <> consumer.trace_id
         and consumer.kind in ('consumer', 'server', 'internal') and producer.kind in ('producer', 'client')
+        and (producer.kind = 'producer' or not regexp_matches(producer.name, '(?i)receive|poll|delete|process'))
         and consumer.messaging_system is not distinct from producer.messaging_system
     union
     select worker.trace_id, worker.span_id, starter.trace_id, starter.span_id

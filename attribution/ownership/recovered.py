@@ -58,7 +58,10 @@ def clear(ledger: Ledger) -> None:
 
 
 def by_exclusive_key(ledger: Ledger) -> None:
-    """Give calls to the team whose exclusive key, project or workspace they used at that moment."""
+    """Give calls to the team whose exclusive key, project or workspace they used at that moment.
+
+    Every record of a call may show one: the gateway its virtual key, the provider's log the account behind it.
+    """
     _by_key(ledger, "exclusive_key", is_exclusive=True)
 
 
@@ -66,10 +69,14 @@ def _by_key(ledger: Ledger, evidence: str, is_exclusive: bool) -> None:
     ledger.run(
         f"""
         create or replace temp table needy as
+        with shown as (
+            select event_id, api_key_id as key_id from event_record where api_key_id is not null
+            union
+            select event_id, project_id from event_record where project_id is not null
+        )
         select carried.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
-        from carried join key
-            on key.key_id in (carried.api_key_id, carried.project_id)
-            and (key.provider is null or key.provider = carried.provider)
+        from carried join shown using (event_id) join key
+            on key.key_id = shown.key_id and (key.provider is null or key.provider = carried.provider)
             and key.is_exclusive = $is_exclusive and {_VALID.format("key")}
         where carried.owner_team is null and carried.owner_team_values = 0
         """,
