@@ -248,10 +248,10 @@ def _children(nodes: dict[Any, dict[str, Any]]) -> dict[Any, list[Any]]:
     children = defaultdict(list)
     done = {"request"}
     for key in nodes:
-        path: list[Any] = []
+        path: set[Any] = set()
         step = key
         while step not in done and step not in path:
-            path.append(step)
+            path.add(step)
             step = nodes[step]["parent"]
         if step in path:
             nodes[step]["parent"] = "request"

@@ -184,7 +184,13 @@ def _template(name: str) -> Any:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    filters = {"dollars": showing.dollars, "share": showing.share, "moment": showing.moment, "hop": showing.hop}
+    filters = {
+        "dollars": showing.dollars,
+        "share": showing.share,
+        "moment": showing.moment,
+        "hop": showing.hop,
+        "cost_below": showing.cost_below,
+    }
     environment.filters |= filters | {"band": lambda ends: showing.band(*ends)}
     environment.tests["missing"] = showing.is_missing
     return environment.get_template(name)

@@ -74,6 +74,15 @@ def moment(value: datetime | None) -> str:
     return "unknown" if is_missing(value) else f"{value:%Y-%m-%d %H:%M} UTC"
 
 
+def cost_below(row: Mapping[str, Any]) -> str:
+    """Show what is spent below a hop, and how many calls of it have no price."""
+    unpriced = row["unpriced_calls"]
+    if not unpriced:
+        return dollars(row["list_cost"])
+    calls = f"{count(unpriced, 'call')} without a price"
+    return f"{dollars(row['list_cost'])} and {calls}" if row["list_cost"] else calls
+
+
 def rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame as rows, to be shown."""
     return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]

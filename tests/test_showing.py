@@ -60,6 +60,14 @@ def test_a_hop_is_named_by_its_ends_and_what_lies_between() -> None:
     assert showing.hop(dict.fromkeys(row)) == "an unnamed service"
 
 
+def test_what_is_below_a_hop_is_never_zero_where_calls_have_no_price() -> None:
+    assert showing.cost_below({"list_cost": Decimal("2.50"), "unpriced_calls": 0}) == "$2.50"
+    assert showing.cost_below({"list_cost": Decimal("0"), "unpriced_calls": 1}) == "1 call without a price"
+    assert (
+        showing.cost_below({"list_cost": Decimal("2.50"), "unpriced_calls": 3}) == "$2.50 and 3 calls without a price"
+    )
+
+
 def test_a_shown_frame_is_readable_escaped_and_leaves_the_frame_exact() -> None:
     frame = pd.DataFrame(
         {

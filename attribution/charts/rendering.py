@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,19 @@ if TYPE_CHECKING:
 _PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 
 
-def enable(how: str = "live") -> None:
+def enable(how: str | None = None) -> None:
     """Show charts in notebooks everywhere: `live` in JupyterLab with a PNG beside it, `static` as SVG.
 
     The stock renderers need a script from a public server, or write what a notebook cannot hold; this one needs
-    neither: JupyterLab draws Vega-Lite 5 itself, and whoever runs no scripts sees the picture. `static` is for Voila.
+    neither: JupyterLab draws Vega-Lite 5 itself, and whoever runs no scripts sees the picture. Without
+    `how`, the environment variable ATTRIBUTION_CHARTS says it; under Voila it is `static`.
     """
     import altair as alt
 
     from attribution.errors import QuestionError
 
+    is_voila = os.environ.get("SERVER_SOFTWARE", "").startswith("voila")
+    how = how or os.environ.get("ATTRIBUTION_CHARTS") or ("static" if is_voila else "live")
     renderers = {"live": _live, "static": _static}
     if how not in renderers:
         raise QuestionError.bad_argument("how", how, f"one of {', '.join(renderers)}")

@@ -111,7 +111,7 @@ def _print_worst(answer: Audit) -> None:
     from attribution.cli import screen
 
     for row in showing.rows(answer.hops.head(1)):
-        screen.say(f"Dearest broken hop: {showing.hop(row)}, {showing.dollars(row['list_cost'])}. {row['remedy']}")
+        screen.say(f"Dearest broken hop: {showing.hop(row)}, {showing.cost_below(row)}. {row['remedy']}")
 
 
 def _print_verdicts(answer: Audit) -> None:
