@@ -20,7 +20,7 @@ from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded, load
 from attribution.normalization import epoch
 from attribution.reading import Unreadable
-from attribution.sources import Intake, otlp
+from attribution.sources import Intake, otel_console, otlp
 from attribution.sources._otlp_values import literal
 from tests.examples import FIXTURES
 
@@ -62,8 +62,10 @@ CHAT = {
 }
 
 
-def span_of(attributes: dict[str, Any] | None = None, **fields: Any) -> dict[str, Any]:
+def span_of(attributes: Any = None, **fields: Any) -> dict[str, Any]:
     """Return one finished client span; by default a plain chat."""
+    if attributes is not None and not isinstance(attributes, dict):
+        return span_of(**fields) | {"attributes": attributes}
     return {
         "traceId": TRACE,
         "spanId": SPAN,
@@ -272,6 +274,81 @@ def test_codex_log_records_are_context() -> None:
     assert (report.files[0]["records"], report.files[0]["context"]) == (13, 13)
 
 
+def printed(**fields: Any) -> dict[str, Any]:
+    """Return a span as an SDK prints it."""
+    return {
+        "traceId": TRACE,
+        "name": "chat gpt-5-mini",
+        "attributes": CHAT,
+        "resource": {"attributes": {"service.name": "worker", "team.id": "t-9"}},
+        "status": {"code": 0},
+    } | fields
+
+
+PRINTED = [
+    # Python
+    {
+        "context": {"trace_id": "0x" + TRACE, "span_id": "0x" + SPAN},
+        "parent_id": "0x" + PARENT,
+        "kind": "SpanKind.CLIENT",
+        "start_time": "2026-11-23T14:57:13.453171Z",
+        "end_time": "2026-11-23T14:57:13.516109Z",
+    },
+    # JavaScript, to the console
+    {"id": SPAN, "parentId": PARENT, "kind": 2, "timestamp": 1795445833453171, "duration": 62938},
+    # JavaScript, to files
+    {
+        "spanId": SPAN,
+        "parentSpanContext": {"traceId": TRACE, "spanId": PARENT},
+        "kind": 2,
+        "startTime": [1795445833, 453171033],
+        "endTime": [1795445833, 516109661],
+        "instrumentationScope": {"name": "ai", "version": "7"},
+    },
+]
+
+
+@pytest.mark.parametrize("fields", PRINTED)
+def test_what_sdks_print_of_a_span_is_the_same_span(fields: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "printed.jsonl"
+    path.write_text(json.dumps(printed(**fields)) + "\n" + json.dumps({"descriptor": {"name": "x"}, "dataPoints": []}))
+
+    ledger, report = loaded(path)
+
+    (file,) = report.files
+    assert (file["source"], file["records"], file["accepted"], file["context"]) == ("otel_console", 2, 1, 1)
+    query = """select trace_id, span_id, parent_span_id, kind, service, claimed_team, epoch_us(started_at),
+        epoch_us(ended_at) from span"""
+    assert ledger.rows(query) == [(TRACE, SPAN, PARENT, "client", "worker", "t-9", 1795445833453171, 1795445833516109)]
+    assert ledger.value("select input_tokens from observation") == 1000
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"context": {"trace_id": "0x12", "span_id": SPAN}, "start_time": None}, "traceId"),
+        ({"spanId": SPAN, "startTime": [1, 2, 3]}, "startTime"),
+        ({"spanId": SPAN, "startTime": 5.5}, "startTime"),
+        ({"spanId": SPAN, "startTime": None, "resource": 5}, "resource"),
+    ],
+)
+def test_a_bad_printed_span_is_set_aside(fields: dict[str, Any], field: str) -> None:
+    intake = Intake("otel_console")
+
+    try:
+        otel_console.read(json_decoded(printed(**fields)), 1, intake)
+    except Unreadable as fault:
+        intake.set_aside(1, fault)
+
+    assert [fault["field"] for fault in intake.faults] == [field]
+
+
+def test_a_trace_inside_one_more_object_is_read() -> None:
+    intake = read({"trace": document_of(span_of())}, {"batches": document_of(span_of())["resourceSpans"]})
+
+    assert (intake.records, len(intake.rows["span"])) == (2, 2)
+
+
 # Ids and times.
 
 
@@ -425,6 +502,26 @@ def test_a_line_cut_off_and_a_bad_count_cost_themselves_only(tmp_path: Path) -> 
     assert (file["records"], file["accepted"], file["quarantined"], file["is_complete"]) == (5, 3, 2, False)
     query = "select line, record, field, reason from quarantine order by line"
     assert ledger.rows(query) == [(5, 0, "gen_ai.usage.input_tokens", "not_a_count"), (9, None, None, "not_json")]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        [{"key": "gen_ai.input.messages", "value": "my secret"}, 5],
+        [{"key": "gen_ai.input.messages", "text": "my secret"}, "my secret"],
+        "my secret",
+    ],
+)
+def test_a_fault_tells_its_kind_and_no_content(attributes: Any) -> None:
+    (fault,) = read(document_of(span_of(attributes=attributes))).faults
+
+    assert "secret" not in str(fault)
+
+
+def test_a_double_that_holds_a_whole_number_counts() -> None:
+    call = call_of({"gen_ai.usage.input_tokens": 1000.0})
+
+    assert (call["input_tokens"], type(call["input_tokens"])) == (1000, int)
 
 
 JSON = st.recursive(

@@ -65,7 +65,7 @@ def gather(attributes: Any, names: Names = SPAN) -> Found:
 def gather_plain(attributes: Any, names: Names = SPAN) -> Found:
     """Collect the same from a flat object of plain values, as SDK consoles and APIs print them."""
     if type(attributes) is not dict:
-        raise Unreadable("not_an_object", "attributes by key", mask(attributes), "attributes")
+        raise Unreadable("not_an_object", "attributes by key", type(attributes).__name__, "attributes")
     found: Found = {}
     later: list[tuple[int, str, Any, str]] = []
     for key, raw in attributes.items():

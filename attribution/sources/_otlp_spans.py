@@ -162,11 +162,11 @@ def links_of(links: Any) -> list[dict[str, str]] | None:
     if not links:
         return None
     if not isinstance(links, list):
-        raise Unreadable("not_a_list", "a list of links", mask(links), "links")
+        raise Unreadable("not_a_list", "a list of links", type(links).__name__, "links")
     pointed = []
     for link in links:
         if type(link) is not dict:
-            raise Unreadable("not_an_object", "a link", mask(link), "links")
+            raise Unreadable("not_an_object", "a link", type(link).__name__, "links")
         inner = link.get("context")
         at = inner if type(inner) is dict else link
         trace = hex_id(at.get("traceId") or at.get("trace_id"), 32, "links.traceId")
@@ -179,7 +179,7 @@ def links_of(links: Any) -> list[dict[str, str]] | None:
 def rows_of(span: Any, context: Context, hash_key: bytes | None) -> Rows:
     """Return the rows of one OTLP span, in camel or snake case."""
     if type(span) is not dict:
-        raise Unreadable("not_an_object", "a span", mask(span))
+        raise Unreadable("not_an_object", "a span", type(span).__name__)
     if "traceId" not in span:
         span = {_CAMEL.get(key, key): value for key, value in span.items()}
     trace_id, span_id = span_ids(span.get("traceId"), span.get("spanId"))

@@ -77,7 +77,7 @@ def microseconds(value: Any, field: str) -> int | None:
 def unwrap(value: Any, field: str) -> Any:
     """Return the plain value of an attribute union; of null-filled unions the member that is not null."""
     if type(value) is not dict:
-        raise Unreadable("not_a_value", 'an attribute value such as {"stringValue": …}', mask(value), field)
+        raise Unreadable("not_a_value", 'an attribute value such as {"stringValue": …}', type(value).__name__, field)
     for kind, given in value.items():
         if given is not None:
             return _member(kind, given, field)
@@ -104,10 +104,10 @@ def pairs(attributes: Any, field: str) -> Iterator[tuple[str, Any]]:
     if attributes is None:
         return
     if not isinstance(attributes, list | tuple):
-        raise Unreadable("not_a_list", "a list of attributes", mask(attributes), field)
+        raise Unreadable("not_a_list", "a list of attributes", type(attributes).__name__, field)
     for attribute in attributes:
         if type(attribute) is not dict or type(attribute.get("key")) is not str:
-            raise Unreadable("not_an_attribute", "an object with key and value", mask(attribute), field)
+            raise Unreadable("not_an_attribute", "an object with key and value", type(attribute).__name__, field)
         yield attribute["key"], attribute.get("value") or {}
 
 
@@ -223,12 +223,12 @@ def listed(value: Any, field: str) -> list[Any]:
     if value is None:
         return []
     if type(value) is not list:
-        raise Unreadable("not_a_list", f"a list of {field}", mask(value), field)
+        raise Unreadable("not_a_list", f"a list of {field}", type(value).__name__, field)
     return value
 
 
 def an_object(value: Any, field: str) -> dict[str, Any]:
     """Return an object; anything else is refused."""
     if type(value) is not dict:
-        raise Unreadable("not_an_object", f"an object in {field}", mask(value), field)
+        raise Unreadable("not_an_object", f"an object in {field}", type(value).__name__, field)
     return value

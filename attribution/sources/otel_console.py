@@ -23,6 +23,8 @@ ZONE = "UTC"
 MISTAKE = "adding up every span with usage counts one call two or three times"
 
 _IDS = ("trace_id", "traceId")
+#: What marks the metrics and log records that file exporters write among spans.
+_OTHER_SIGNALS = ("resource_metrics", "resourceMetrics", "descriptor", "dataPoints", "body", "severityText", "hrTime")
 _TIMES = (("start_time", "end_time"), ("startTime", "endTime"), ("timestamp", "duration"))
 
 
@@ -44,7 +46,10 @@ def _is_span(document: Document) -> bool:
 
 
 def read(document: Document, line: int, intake: Intake) -> None:
-    """Take one span."""
+    """Take one span; metrics and log records that stand among spans are context."""
+    if not _is_span(document) and any(name in document for name in _OTHER_SIGNALS):
+        intake.pass_over()
+        return
     if not _is_span(document):
         raise Unreadable("not_a_span", "a span with ids, times and flat attributes", ", ".join(sorted(document)[:8]))
     resource = _holder(document, "resource")
@@ -95,7 +100,7 @@ def _holder(document: Document, *names: str) -> dict[str, Any]:
     """Return the first object under these names; what is not said is empty."""
     holder = _first(document, *names) or {}
     if not isinstance(holder, dict):
-        raise Unreadable("not_an_object", f"an object in {names[0]}", mask(holder), names[0])
+        raise Unreadable("not_an_object", f"an object in {names[0]}", type(holder).__name__, names[0])
     return holder
 
 

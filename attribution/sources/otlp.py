@@ -38,11 +38,18 @@ _SCOPE = ("scope", "instrumentationLibrary", "instrumentation_library")
 
 def recognise(sample: Sample) -> int:
     """An OTLP line says so in its only key."""
-    return 95 if any(not _TOP.keys().isdisjoint(document) for document in sample.documents) else 0
+    return 95 if any(not _TOP.keys().isdisjoint(_unwrapped(document)) for document in sample.documents) else 0
+
+
+def _unwrapped(document: Document) -> Document:
+    """Some back ends answer with the trace inside one more object."""
+    inner = document.get("trace")
+    return inner if len(document) <= 2 and isinstance(inner, dict) else document
 
 
 def read(document: Document, line: int, intake: Intake) -> None:
     """Take every span, and log records that are calls; other records and metrics are context."""
+    document = _unwrapped(document)
     if document and _TOP.keys().isdisjoint(document):
         raise Unreadable("not_otlp", "resourceSpans, resourceLogs or resourceMetrics", ", ".join(sorted(document)[:8]))
     place = Place(line)
