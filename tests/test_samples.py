@@ -34,7 +34,7 @@ ACME = Path(__file__).resolve().parents[1] / "sample_data" / "acme"
 SHAPES = FIXTURES / "samples"
 OCTOBER = "2026-10"
 #: As sample_data/acme/ORIGIN.txt says.
-CALLS = 1_850
+CALLS = 1_750
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +297,7 @@ def test_a_call_costs_its_tokens_at_the_dated_price(acme: Path) -> None:
         assert call["list_cost"] == cost
         assert fresh >= 0
         checked += 1
-    assert checked > 1_750
+    assert checked > 1_650
     assert company
 
 

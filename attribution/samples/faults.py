@@ -163,7 +163,9 @@ def _strike(
         order = rng.permutation(np.flatnonzero(chosen & (each > 0)))
         room = int(tally.dollars * share) - done
         reached = np.cumsum(each[order])
-        taken = order[reached - each[order] // 2 <= room]
+        # What a hop without owner leaves open, the last ones fill; the others may go half a request too far.
+        ahead = each[order] // 2 if is_of_all or hop not in UNOWNED_BY else 0
+        taken = order[reached - ahead <= room]
         chosen = np.zeros(len(chosen), dtype=bool)
         chosen[taken] = True
         total = int(each[taken].sum())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -98,56 +97,38 @@ def _money_or_null(pico: Any) -> pa.Array:
     return pc.if_else(pa.array(np.asarray(pico) >= 0), money(pico), pa.scalar(None, MONEY))
 
 
+#: Column of the truth ← list of the page, where the names differ.
+_LISTED = {"tenant_id_hash": "tenant", "user_id_hash": "user", "owner_team": "owner", "declared_team": "declared"}
+_LISTED |= {"expected_evidence": "evidence_name", "hop": "hop_name"}
+
+
 def _table(page: Page, company: Company) -> pa.Table:
-    calls, lists, count = page.calls, page, page.count
-    deployments = company.deployments
+    calls, deployments = page.calls, company.deployments
     columns: dict[str, Any] = {
-        "call_no": np.arange(page.first, page.first + count),
-        "request_id": lists["request_id"],
-        "operation_id": lists["operation_id"],
+        "call_no": np.arange(page.first, page.first + page.count),
         "attempt_no": calls["attempt"],
         "attempt_role": ROLES[calls["role"]],
         "status": STATUSES[calls["status"]],
-        "response_id": lists["response_id"],
-        "gateway_call_id": lists["gateway_call_id"],
-        "provider_request_id": lists["provider_request_id"],
-        "trace_id": lists["trace_id"],
-        "span_id": lists["span_id"],
-        "owner_team": lists["owner"],
-        "workflow_id": lists["workflow_id"],
-        "feature": lists["feature"],
-        "tenant_id_hash": lists["tenant"],
-        "user_id_hash": lists["user"],
         "step": np.array([s["step"] for s in company.steps])[calls["step"]],
         "provider": np.array([d.provider for d in deployments])[calls["deployment"]],
         "model": np.array([d.answered_as for d in deployments])[calls["deployment"]],
         "service_tier": np.array(TIERS)[calls["tier"]],
         "started_at": calls["started"] * 1000,
         "ended_at": calls["ended"] * 1000,
-        "month": [page.part.month] * count,
+        "month": [page.part.month] * page.count,
         **{f"{name}_tokens": calls[name] for name in TOKEN_COLUMNS},
         "web_searches": calls["web_search"],
         "list_cost": money(calls["cost"]),
         "seen_list_cost": _money_or_null(calls["seen_cost"]),
         "billed_cost": money(calls["billed"]),
-        "seen_in": lists["seen_in"],
-        "declared_team": lists["declared"],
-        "expected_evidence": lists["evidence_name"],
-        "hop": lists["hop_name"],
-        "faults": lists["faults"],
     }
-    arrays = [
-        columns[field.name] if isinstance(columns[field.name], pa.Array) else pa.array(columns[field.name], field.type)
-        for field in CALLS
-    ]
+    arrays = []
+    for field in CALLS:
+        column = columns[field.name] if field.name in columns else page[_LISTED.get(field.name, field.name)]
+        arrays.append(column if isinstance(column, pa.Array) else pa.array(column, field.type))
     return pa.Table.from_arrays(arrays, schema=CALLS)
 
 
 def usd(pico: int) -> Decimal:
     """Return pico-dollars as dollars."""
     return Decimal(pico).scaleb(-12)
-
-
-def moment(ms: int) -> datetime:
-    """Return milliseconds since 1970 as a UTC time without zone."""
-    return datetime.fromtimestamp(ms / 1000, UTC).replace(tzinfo=None)

@@ -157,41 +157,46 @@ def _rows(bills: Bills, cell: Cell, first: Any, last: Any, wrong: bool) -> Itera
         charged = _charged(bills, cell, meter, pico, wrong)
         price = plain(charged * block // quantity)
         group = "rg-ai" if cell.day.day % 3 else "RG-AI"
-        yield {
-            "BillingAccountId": "88120457",
-            "BillingAccountName": "Acme Inc.",
+        yield _FIXED | {
             "BillingPeriodStartDate": f"{first:%m/%d/%Y}",
             "BillingPeriodEndDate": f"{last:%m/%d/%Y}",
-            "SubscriptionId": SUBSCRIPTION,
-            "SubscriptionName": "acme-prod",
             "Date": f"{cell.day:%m/%d/%Y}",
             "Product": f"Azure OpenAI - {words}",
             "MeterId": meter_id,
-            "ServiceFamily": "AI + Machine Learning",
-            "MeterCategory": "Foundry Models",
-            "MeterSubCategory": "Azure OpenAI",
             "MeterName": words,
             "Quantity": _blocks(quantity, block),
             "EffectivePrice": price,
             "Cost": plain(charged),
             "UnitPrice": price,
-            "BillingCurrency": "USD",
-            "ResourceLocation": "eastus2",
-            "ConsumedService": "Microsoft.CognitiveServices",
             "ResourceId": f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{group}/providers/"
             "Microsoft.CognitiveServices/accounts/acme-ai",
-            "ResourceName": "acme-ai",
-            "Tags": '"env": "prod","team": "platform"',
             "UnitOfMeasure": "1K" if block == 1_000 else "1M",
             "ResourceGroup": group,
-            "IsAzureCreditEligible": "True",
-            "PublisherName": "Microsoft",
-            "ChargeType": "Usage",
-            "Frequency": "UsageBased",
-            "PublisherType": "Azure",
             "PayGPrice": price,
-            "PricingModel": "OnDemand",
         }
+
+
+#: What every row says.
+_FIXED = {
+    "BillingAccountId": "88120457",
+    "BillingAccountName": "Acme Inc.",
+    "SubscriptionId": SUBSCRIPTION,
+    "SubscriptionName": "acme-prod",
+    "ServiceFamily": "AI + Machine Learning",
+    "MeterCategory": "Foundry Models",
+    "MeterSubCategory": "Azure OpenAI",
+    "BillingCurrency": "USD",
+    "ResourceLocation": "eastus2",
+    "ConsumedService": "Microsoft.CognitiveServices",
+    "ResourceName": "acme-ai",
+    "Tags": '"env": "prod","team": "platform"',
+    "IsAzureCreditEligible": "True",
+    "PublisherName": "Microsoft",
+    "ChargeType": "Usage",
+    "Frequency": "UsageBased",
+    "PublisherType": "Azure",
+    "PricingModel": "OnDemand",
+}
 
 
 def _blocks(quantity: int, block: int) -> str:
