@@ -38,7 +38,8 @@ def recognise(sample: Sample) -> int:
 
 def prepare(sample: Sample, intake: Intake) -> None:
     """The detailed export repeats every row of the standard one, per resource; the two must not be added."""
-    is_detailed = "resource" in sample.columns or any("resource" in document for document in sample.documents)
+    names = set(sample.columns).union(*sample.documents)
+    is_detailed = bool(names & {"resource", "price"})
     intake.options.setdefault("grouping", "resource" if is_detailed else "")
 
 
@@ -55,8 +56,7 @@ def read(document: Document, line: int, intake: Intake) -> None:
 
 def _base(document: Document, intake: Intake) -> tuple[Row, str]:
     flags: list[str] = []
-    parts = ("service", "sku", "project", "location", "invoice")
-    service, sku, project, place, invoice = (_part(document, name) for name in parts)
+    sku, project, place, invoice = (_part(document, name) for name in ("sku", "project", "location", "invoice"))
     start, end, exported_at = (
         normalization.instant(document.get(name), name, "UTC")
         for name in ("usage_start_time", "usage_end_time", "export_time")
@@ -69,7 +69,6 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
     sku_id = normalization.text(sku.get("id"), "sku.id")
     said |= overrides.get(sku_id, {})
     resource = _part(document, "resource").get("global_name") or _part(document, "resource").get("name")
-    tags = _tags(document, flags)
     base: Row = {
         "provider": "google",
         "period_start": start,
@@ -85,20 +84,28 @@ def _base(document: Document, intake: Intake) -> tuple[Row, str]:
         "sku": sku_id,
         "description": description,
         "currency": normalization.text(document.get("currency"), "currency"),
-        "tags": tags,
+        "tags": _tags(document, flags),
         "meter": said["meter"],
         "exported_at": exported_at,
         "replaces_key": _bills.period(account or "", start, start),
         "grouping": intake.options.get("grouping"),
-        "flags": flags or None,
     }
-    adjustment = _part(document, "adjustment_info").get("id")
-    identity = _bills.key(
-        account, invoice.get("month"), document.get("cost_type"), service.get("id"), base["sku"], start, end,
-        base["project_id"], base["resource_id"], base["region"], base["currency"], sorted((tags or {}).items()),
-        exported_at, adjustment, document.get("transaction_type"), document.get("seller_name"),
-    )  # fmt: skip
-    return base, identity
+    base["flags"] = flags or None
+    return base, _identity(document, base)
+
+
+def _identity(document: Document, base: Row) -> str:
+    """A row is known by its dimensions and its export batch; late rows of one hour are rows of their own."""
+    named = ("account_id", "sku", "period_start", "period_end", "project_id", "resource_id", "region", "currency")
+    given = ("cost_type", "transaction_type", "seller_name")
+    parts = (("service", "id"), ("invoice", "month"), ("adjustment_info", "id"))
+    return _bills.key(
+        *(base[name] for name in named),
+        *(document.get(name) for name in given),
+        *(_part(document, part).get(name) for part, name in parts),
+        sorted((base["tags"] or {}).items()),
+        base["exported_at"],
+    )
 
 
 def _charge(document: Document, base: Row, identity: str) -> Row:
