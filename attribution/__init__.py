@@ -24,6 +24,7 @@ _ROOMS = {
     "reprice": "pricing",
     "Explanation": "explanations",
     "explain_change": "explanations",
+    "show_requests": "explanations",
     "Anomalies": "anomalies",
     "find_anomalies": "anomalies",
     "forecast_month": "forecasts",

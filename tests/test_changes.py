@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -45,6 +46,20 @@ def test_explain_change_as_json_adds_up_to_the_last_digit(tmp_path: Path) -> Non
     assert sum(Decimal(row["change"]) for row in answer["drill_down"]) == change
     assert "Why did cost change?" in page.read_text()
     assert "<script" not in page.read_text()
+
+
+def test_the_planted_week_of_the_sample_company_is_explained_to_the_last_digit() -> None:
+    ledger = at.build_ledger(
+        at.sample_path("acme/data"), config=at.sample_path("acme/config/attribution.yaml"), quiet=True
+    )
+    rows = pq.read_table(Path(at.sample_path("acme")) / "truth" / "facts.parquet").to_pylist()
+    truth = {row["period"]: row["value"] for row in rows if row["fact"] == "support_cost"}
+
+    answer = at.explain_change(ledger, "2026-W41", "2026-W42", where={"owner_team": "support"}, cost="list_cost")
+
+    assert (answer.cost_before, answer.cost_after) == (truth["2026-W41"], truth["2026-W42"])
+    assert sum(answer.drivers["effect"]) == truth["2026-W42"] - truth["2026-W41"]
+    assert answer.headline.startswith("Support rose 37 %")
 
 
 def test_explain_change_prints_the_answer_first() -> None:

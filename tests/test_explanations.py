@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from attribution import schema
 from attribution.errors import LedgerError, QuestionError, SchemaError
-from attribution.explanations import Explanation, explain_change, explain_windows
+from attribution.explanations import Explanation, explain_change, explain_windows, show_requests
 from attribution.explanations.rules import FACTORS, NODES, WEIGHTS
 from attribution.ledger import Ledger
 from attribution.periods import parse
@@ -279,9 +279,12 @@ def test_a_version_of_a_workflow_is_neither_new_nor_retired() -> None:
     family = [{"kind": "workflow", "name": f"triage-v{n}", "family": "triage"} for n in (4, 5)]
     weeks = {BEFORE: requests(5, workflow="triage-v4"), AFTER: requests(6, workflow="triage-v5")}
 
-    answer = explain_change(ledger_for(weeks, family), BEFORE, AFTER)
+    ledger = ledger_for(weeks, family)
 
-    assert effects(answer) == {"traffic": Decimal("0.003")}
+    assert effects(explain_change(ledger, BEFORE, AFTER)) == {"traffic": Decimal("0.003")}
+    for asked in ("triage", "triage-v4", "triage-v5"):
+        answer = explain_change(ledger, BEFORE, AFTER, where={"workflow_id": asked})
+        assert effects(answer) == {"traffic": Decimal("0.003")}
 
 
 # What people read, and what is refused.
@@ -655,3 +658,16 @@ def test_a_long_context_is_another_meter_not_another_price() -> None:
 
     # $1.25 a million up to 200,000 tokens, $2.50 beyond.
     assert effects(explain_change(ledger, BEFORE, AFTER)) == {"prompt size": Decimal("1.25")}
+
+
+def test_the_requests_that_show_a_driver_come_first() -> None:
+    retried = [replace(one, attempts=("small", "small", "small")) for one in requests(6)[3:5]]
+    ledger = ledger_for({BEFORE: requests(2), AFTER: [*requests(3), *retried, *requests(1, workflow="draft")]})
+
+    rows = show_requests(ledger, AFTER, {"workflow_id": "triage"}, driver="retries", n=3)
+
+    assert rows["request_id"].tolist()[:2] == [f"{AFTER}-triage-3", f"{AFTER}-triage-4"]
+    assert rows["retry_cost"].tolist() == [Decimal("0.006"), Decimal("0.006"), 0]
+    assert rows["cost"].tolist() == [Decimal("0.009"), Decimal("0.009"), Decimal("0.003")]
+    with pytest.raises(QuestionError, match="`driver` was 'weather'"):
+        show_requests(ledger, AFTER, driver="weather")

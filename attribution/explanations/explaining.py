@@ -156,7 +156,11 @@ def condition_of(name: str, place: int, given: Any, values: dict[str, Any]) -> s
         values[f"where_{place}"] = present
         ways.append(f'coalesce(list_contains($where_{place}, cost_event."{name}"), false)')
         if name in ("workflow_id", "feature"):
+            # A version stands for its family: asked about v5, one sees what v4 was.
+            kind = name.split("_")[0]
+            kin = f"select family from family where kind = '{kind}' and list_contains($where_{place}, name)"
             ways.append(f"coalesce(list_contains($where_{place}, {name[0]}.family), false)")
+            ways.append(f"coalesce({name[0]}.family in ({kin}), false)")
     return f"({' or '.join(ways)})"
 
 
