@@ -284,8 +284,21 @@ def test_a_minimum_is_billed_and_a_price_by_the_hour_is_rounded_once_a_line() ->
 
     short, long = (priced(prices, **none, other_usage={"second": Decimal(s)}) for s in ("3.5", "36"))
 
-    assert costs(short)[0][1] == Decimal("0.000308333333")
-    assert costs(long)[0][1] == Decimal("0.00111")
+    reason = "rounded once a line to the pico-dollar"
+    assert costs(short, "list_cost", "price_reason") == [(Decimal("0.000308333333"), reason)]
+    assert costs(long, "list_cost", "price_reason") == [(Decimal("0.00111"), None)]
+
+
+def test_a_price_of_less_than_a_pico_dollar_a_token_is_kept_and_its_rounding_is_said() -> None:
+    prices = book(rate("input", "0.0000005"), rate("output", "1"))
+    used = {"output_tokens": 0}
+
+    whole, half, more = (priced(prices, input_tokens=n, **used) for n in (4, 3, 5))
+
+    assert costs(whole, "list_cost", "price_reason") == [(Decimal("0.000000000002"), None)]
+    said = "rounded once a line to the pico-dollar"
+    assert costs(half, "list_cost", "price_reason") == [(Decimal("0.000000000002"), said)]
+    assert costs(more, "list_cost", "price_reason") == [(Decimal("0.000000000002"), said)]
 
 
 def test_a_call_is_one_request_where_requests_are_charged() -> None:

@@ -130,14 +130,18 @@ def _per_unit(cell: Cell) -> dict[str, Fraction]:
     return {meter: Fraction(rate.price) / rate.per for meter, rate in cell.rates.items()}
 
 
+def _wide(prices: dict[str, Fraction]) -> dict[str, Fraction]:
+    """Return the prices that the card holds as whole numbers; the others are kept as fractions, by line."""
+    return {meter: price for meter, price in prices.items() if meter in statements.METERS}
+
+
 def _divisor(rates: list[dict[str, Fraction]]) -> int:
     """Return the least number that makes whole pico-dollars per unit of every rate."""
-    wide = (price for cell in rates for meter, price in cell.items() if meter in statements.METERS)
-    return lcm(*((price * _PICO).denominator for price in wide))
+    return lcm(*((price * _PICO).denominator for cell in rates for price in _wide(cell).values()))
 
 
 def _whole(rates: list[dict[str, Fraction]], divisor: int) -> list[dict[str, int]]:
-    return [{m: int(price * _PICO * divisor) for m, price in cell.items() if m in statements.METERS} for cell in rates]
+    return [{meter: int(price * _PICO * divisor) for meter, price in _wide(cell).items()} for cell in rates]
 
 
 def _integer(rates: list[dict[str, int]], used: dict[str, int]) -> str:

@@ -198,7 +198,7 @@ def _others() -> str:
         other as (
             select
                 event_id, sum(pico) as pico, bool_or(pico is null) as is_missing,
-                sum(paid) as paid, bool_or(paid is null) as is_unpaid,
+                sum(paid) as paid, bool_or(paid is null) as is_unpaid, bool_or(is_rounded) as is_rounded,
                 string_agg(case when pico is null then meter end, ', ' order by meter) as missing
             from other_line group by event_id
         )
@@ -207,10 +207,11 @@ def _others() -> str:
 
 def _other_columns(has_other: bool) -> str:
     if not has_other:
-        return """false as has_other, false as other_is_missing, false as other_is_unpaid, 0 as other_pico,
-            0 as other_paid, cast(null as varchar) as other_missing"""
+        return """false as has_other, false as other_is_missing, false as other_is_unpaid,
+            false as other_is_rounded, 0 as other_pico, 0 as other_paid, cast(null as varchar) as other_missing"""
     return """other.event_id is not null as has_other, coalesce(other.is_missing, false) as other_is_missing,
-        coalesce(other.is_unpaid, false) as other_is_unpaid, coalesce(other.pico, 0) as other_pico,
+        coalesce(other.is_unpaid, false) as other_is_unpaid,
+        coalesce(other.is_rounded, false) as other_is_rounded, coalesce(other.pico, 0) as other_pico,
         coalesce(other.paid, 0) as other_paid, other.missing as other_missing"""
 
 
@@ -222,7 +223,8 @@ def _other_line(relation: str) -> str:
     return f"""
         select used.event_id, used.card_id, usage.key as meter, usage.value as quantity,
             case when usage.value > 0 then {pico} else 0 end as pico,
-            case when usage.value > 0 then {paid} else 0 end as paid
+            case when usage.value > 0 then {paid} else 0 end as paid,
+            {quantity} * line.price_pico::hugeint % (line.per * 1000000::hugeint) <> 0 as is_rounded
         from (
             select event_id, card_id, unnest(map_entries(other_usage)) as usage
             from {relation} where other_usage is not null
@@ -243,6 +245,8 @@ def _token_line(meter: str, divisor: int) -> str:
 
 
 def _reason(shape: Shape) -> str:
+    remainders = [f"{meter}_quantity * rate_{meter} % {shape.divisor} > 0" for meter in shape.tokens]
+    rounded = " or ".join(["other_is_rounded", *(remainders if shape.divisor > 1 else ())])
     missing = ", ".join(
         f"case when {meter}_quantity > 0 and rate_{meter} is null then '{meter}' end" for meter in shape.tokens
     )
@@ -257,7 +261,9 @@ def _reason(shape: Shape) -> str:
                 case when is_input_unknown and rate_input > 0 then 'input' end,
                 case when is_output_unknown and rate_output > 0 then 'output' end,
                 other_missing), reason)
-            when is_undated then concat_ws('; ', 'assumed: priced at the latest time known', reason)
+            when is_undated or {rounded} then concat_ws('; ',
+                case when is_undated then 'assumed: priced at the latest time known' end, reason,
+                case when {rounded} then 'rounded once a line to the pico-dollar' end)
             else reason
         end
     """
