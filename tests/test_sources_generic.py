@@ -333,6 +333,14 @@ def test_a_file_that_does_not_is_not_guessed_at(document: dict[str, Any]) -> Non
     assert generic.recognise(Sample("f", "jsonl", [document])) == 0
 
 
+def test_rows_that_count_calls_are_not_taken_for_calls() -> None:
+    daily = {"date": "2026-10-05", "model": "m", "prompt_tokens": 5, "completion_tokens": 1, "api_requests": 7}
+    sample = Sample("f", "jsonl", [daily])
+
+    assert generic.recognise(sample) == 0
+    assert "whose rows count calls: sums, not calls" in generic.describe(sample)[0]
+
+
 def test_a_described_file_names_the_nearest_sources_and_what_they_miss() -> None:
     looks, nearest = generic.describe(Sample("f", "csv,", [], ["request_id", "call_type", "spend", "model"]))
 

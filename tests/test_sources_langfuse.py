@@ -158,6 +158,11 @@ def test_the_response_id_and_provider_are_found_in_the_spans_attributes() -> Non
     assert (found["response_id"], found["provider"]) == ("chatcmpl-1", "azure")
 
 
+def test_who_bills_can_be_declared_where_the_export_does_not_say() -> None:
+    assert row(generation(), "langfuse")["provider"] is None
+    assert row(generation(), "langfuse", provider="OpenAI")["provider"] == "openai"
+
+
 # Usage.
 
 

@@ -124,6 +124,18 @@ ALIASES = {
 }
 #: A cost whose name does not say the unit may be dollars, cents or nano-dollars; it is shown, never taken.
 UNCLEAR_COSTS = ("cost", "total_cost", "spend", "response_cost", "price", "calculated_total_cost", "amount")
+#: Rows that count calls are sums of many; each would be taken for one call.
+AGGREGATES = (
+    "api_requests",
+    "successful_requests",
+    "failed_requests",
+    "requests",
+    "request_count",
+    "num_requests",
+    "num_model_requests",
+    "calls",
+    "call_count",
+)
 _SEPARATORS = re.compile(r"[^a-z0-9\[\]]+")
 
 
@@ -170,6 +182,12 @@ def _tag_keys(document: dict[str, Any]) -> Iterable[str]:
         return read_tags(document.get("tags"))
     except Unreadable:
         return ()
+
+
+def is_aggregate(sample: Sample) -> bool:
+    """Tell whether rows count calls; no call counts calls."""
+    names = {plain(name) for document in sample.documents for name in document} | set(map(plain, sample.columns))
+    return any(plain(name) in names for name in AGGREGATES)
 
 
 def is_confident(mapping: dict[str, Any]) -> bool:

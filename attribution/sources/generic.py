@@ -30,6 +30,8 @@ _ROLES = ("provider_log", "gateway_log", "client_span", "application")
 
 def recognise(sample: Sample) -> int:
     """Take a file that no other source knows when its names say what they are."""
+    if _aliases.is_aggregate(sample):
+        return 0
     return 10 if _aliases.is_confident(_aliases.detect(sample)) else 0
 
 
@@ -110,6 +112,8 @@ def describe(sample: Sample) -> tuple[str, str]:
     shown = ", ".join(mask(name, 30) for name in names[:6])
     looks = f"{kind} with {shown}{' …' if len(names) > 6 else ''}" if names else kind
     present = {_aliases.plain(name) for name in names}
+    if _aliases.is_aggregate(sample):
+        looks += ", whose rows count calls: sums, not calls"
     near = [_nearness_of_names(sample)]
     for name, source in all_sources().items():
         wanted = list(getattr(source, "SIGNATURE", ()))

@@ -65,7 +65,7 @@ def _request(record: Document, intake: Intake) -> Row:
         "started_at": normalization.instant(record["request_created_at"], "request_created_at", "UTC"),
         "ended_at": normalization.instant(filled(record, "response_created_at"), "response_created_at", "UTC"),
         "updated_at": normalization.instant(filled(record, "updated_at"), "updated_at", "UTC"),
-        "provider": normalization.provider(_text(record, "provider")),
+        "provider": normalization.provider(_text(record, "provider") or intake.options.get("provider")),
         "model": _text(record, "response_model", "model_override", "model", "request_model"),
         "requested_model": _text(record, "request_model"),
         "session_id": normalization.text(filled(properties, "helicone_session_id"), "Helicone-Session-Id"),

@@ -21,6 +21,7 @@ GIVES = "calls, hops, ownership (trace tags and metadata, user, session), usage,
 NESTING = "disjoint: cached and written tokens are beside the input, reasoning is beside the output"
 MONEY = "US dollars"
 ZONE = "naive times are UTC"
+#: `options={"provider": …}` names who bills, which an observation does not say unless its attributes do.
 MISTAKE = "owners stand on the trace: without the traces file every call looks unowned"
 SIGNATURE = ("id", "trace_id", "parent_observation_id", "type", "start_time", "provided_model_name", "usage_details")
 
@@ -117,6 +118,7 @@ def _read_observation(record: Document, line: int, intake: Intake) -> None:
         intake.accept(line, span=span)
         return
     row = common | usage | _facts(record, kind, identity)
+    row["provider"] = row["provider"] or normalization.provider(intake.options.get("provider"))
     ownership.write(row)
     intake.accept(line, observation=row, span=span if trace_id else None)
 

@@ -18,6 +18,7 @@ GIVES = "calls, usage, OpenRouter's and xAI's cost; ownership only in OpenAI's m
 NESTING = "by provider: OpenAI and compatible inclusive, Anthropic, Converse and Gemini as their pages say"
 MONEY = "US dollars, where the answer has a cost (OpenRouter credits, xAI ticks)"
 ZONE = "epoch seconds or ISO 8601"
+#: `options={"provider": …}` names who answered where the answer itself does not.
 MISTAKE = (
     "input_tokens means all input at OpenAI and only the uncached part at Anthropic: the same name, added up wrong"
 )
@@ -91,7 +92,7 @@ def _row(answer: Document, shape: str | None, is_batch: bool, intake: Intake) ->
         "started_at": _time(filled(answer, "created", "created_at", "createTime")),
         "status": "error" if failed or answer.get("status") == "failed" else "ok",
         "operation": _operation(answer),
-        "provider": _provider(answer, shape, identity),
+        "provider": _provider(answer, shape, identity) or normalization.provider(intake.options.get("provider")),
         "model": model,
         "requested_model": model,
         "is_metered": False,
