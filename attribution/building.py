@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from attribution import configuration, hops, loading, matching, ownership, pricing
@@ -71,6 +72,7 @@ def add(
     options: dict[str, Any] | None = None,
     limits: Limits | None = None,
     quiet: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Load more into a ledger and run every step anew; adding the same twice changes nothing."""
     read = configuration.read_configuration(config) if config is not None else None
@@ -83,6 +85,7 @@ def add(
         column_maps=read.column_maps if read else (),
         hash_key=_hash_key(),
         limits=limits,
+        tell=tell,
     )
     if read is not None:
         configuration.apply(ledger, read)

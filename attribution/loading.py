@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +44,8 @@ _NOT_DATA = {
 }
 #: `truth` and `config` stand beside data, never among it.
 _NOT_DATA_FOLDERS = {"truth", "config"}
+#: Bedrock writes prompts and answers that are too large for its log beside it, and a note that it may write at all.
+_BODIES_BELOW, _BODIES, _NOTE = "BedrockModelInvocationLogs", "data", "amazon-bedrock-logs-permission-check"
 KEYS = {"observation": ("observation_id",), "span": ("trace_id", "span_id"), "bill_line": ("bill_line_id",)}
 #: Of two states of one record the later, then the larger, then the larger text is kept, whatever came first.
 _PREFER = {
@@ -83,6 +85,7 @@ def load(
     column_maps: Iterable[dict[str, Any]] = (),
     hash_key: bytes | None = None,
     limits: Limits | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> Loaded:
     """Add files and frames to a ledger; what is already there is recognised and not added again.
 
@@ -105,6 +108,8 @@ def load(
         Key for HMAC-SHA256 of tenant and user ids that arrive unhashed; without it they are null.
     limits
         What the reader refuses to go beyond.
+    tell
+        Is told the path of each file before it is read, to show progress.
 
     Returns
     -------
@@ -121,6 +126,8 @@ def load(
     for given in inputs:
         if isinstance(given, str | os.PathLike):
             for path, is_named in expand(os.fspath(given)):
+                if tell is not None:
+                    tell(str(path))
                 loader.load_file(path, source, declared, is_named)
         else:
             loader.load_frame(given, declared)
@@ -145,10 +152,11 @@ def expand(given: str) -> Iterator[tuple[Path, bool]]:
 def _files_below(folder: Path) -> Iterator[Path]:
     root = folder.resolve()
     for parent, folders, files in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _NOT_DATA_FOLDERS)
+        skipped = _NOT_DATA_FOLDERS | ({_BODIES} if _BODIES_BELOW in Path(parent).parts else set())
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in skipped)
         for name in sorted(files):
             path = Path(parent) / name
-            if name.startswith(".") or not Path(os.path.realpath(path)).is_relative_to(root):
+            if name.startswith(".") or name == _NOTE or not Path(os.path.realpath(path)).is_relative_to(root):
                 continue
             if path.exists() and stat.S_ISREG(path.stat().st_mode):
                 yield path

@@ -239,3 +239,14 @@ def test_notebooks_are_copied_and_never_written_over_unless_forced(tmp_path: Pat
     assert (first.exit_code, again.exit_code, forced.exit_code) == (0, 2, 0)
     assert kept == "my work"
     assert mine.read_text() != "my work"
+
+
+def test_progress_is_told_file_by_file_and_shown_on_terminals_only() -> None:
+    from attribution import building
+
+    told: list[str] = []
+    with at.open_ledger() as ledger:
+        loaded = building.add(ledger, HOPS, quiet=True, tell=told.append)
+
+    assert [path for path in told if not path.endswith(".txt")] == [row["path"] for row in loaded.files]
+    assert run("hops", HOPS).stderr == ""

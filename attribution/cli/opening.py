@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from attribution import showing
 from attribution.errors import LedgerError, SourceError
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ Period = Annotated[
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to write the HTML page.")]
 WriteHtml = Annotated[bool, typer.Option("--html", help="Write an HTML page too; always says where.")]
 
+_PATH_SHOWN = 32
+
 
 @contextmanager
 def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loaded]]:
@@ -40,8 +43,8 @@ def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loade
     from attribution.ledger import open_ledger
 
     with open_ledger() as ledger:
-        with waiting("Loading and matching"):
-            loaded = building.add(ledger, *paths, config=config, quiet=True)
+        with telling(paths) as tell:
+            loaded = building.add(ledger, *paths, config=config, quiet=True, tell=tell)
         if not loaded.files:
             raise SourceError.nothing_loaded(paths, loaded.refused, loaded.passed_over)
         yield ledger, loaded
@@ -51,6 +54,29 @@ def require_calls(ledger: Ledger) -> None:
     """Refuse to answer from nothing."""
     if not ledger.value("select count(*) from cost_event"):
         raise LedgerError.empty("provider calls", "Load traces, gateway logs or call records, not only bills.")
+
+
+@contextmanager
+def telling(paths: list[str]) -> Iterator[Callable[[str], None] | None]:
+    """Show which file is being read, how many there are and the elapsed time; on a terminal only."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from attribution.loading import expand
+
+    total = sum(1 for path in paths for _ in expand(path))
+    text = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), text)
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("", total=total)
+
+        def tell(path: str) -> None:
+            progress.update(task, advance=1, description=showing.visible(path[-_PATH_SHOWN:]))
+
+        yield tell
 
 
 @contextmanager
