@@ -17,10 +17,7 @@ _DIFFER = set(OWNERS)
 
 
 def gather(attributes: Any, names: Names = SPAN) -> Found:
-    """Collect what we know among OTLP attributes: slot → plain value, the best spelling first.
-
-    This is the hot loop of loading: a dialect costs a row in a table, not a branch.
-    """
+    """Collect what we know among OTLP attributes: slot → plain value, the best spelling first. The hot loop."""
     found: Found = {}
     later: list[tuple[int, str, Any, str]] = []
     try:
@@ -42,10 +39,9 @@ def gather(attributes: Any, names: Names = SPAN) -> Found:
                         continue
                 elif type(raw) is not int:
                     raw = int(raw) if raw.isdecimal() and raw.isascii() and len(raw) < 20 else whole(raw, key)
-            if check == COUNT:
-                if type(raw) is not int or not 0 <= raw <= COUNT_LIMIT:
-                    raw = checked(raw, check, key)
-            elif check == TEXT and (type(raw) is not str or not 0 < len(raw) <= TEXT_LIMIT):
+            if (check == COUNT and (type(raw) is not int or not 0 <= raw <= COUNT_LIMIT)) or (
+                check == TEXT and (type(raw) is not str or not 0 < len(raw) <= TEXT_LIMIT)
+            ):
                 raw = checked(raw, check, key)
             if rank:
                 later.append((rank, slot, raw, key))
