@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from attribution.ledger import open_ledger
+from attribution.loading import load
 from attribution.sources._google_usage import take_usage
 from tests.examples import FIXTURES
 from tests.intake_examples import intake_of, row, taken
@@ -180,6 +182,21 @@ def test_s3_objects_and_log_events_tell_the_same(tmp_path: Path) -> None:
     assert facts(tmp_path / "object.json.gz") == expected
     assert facts(tmp_path / "batch.json") == expected
     assert facts(tmp_path / "events.jsonl") == expected
+
+
+def test_bodies_beside_the_bedrock_log_are_not_read(tmp_path: Path) -> None:
+    hour = (
+        tmp_path / "AWSLogs" / "111122223333" / "BedrockModelInvocationLogs" / "us-east-1" / "2026" / "09" / "14" / "10"
+    )
+    (hour / "data").mkdir(parents=True)
+    (hour / "log.json.gz").write_bytes(gzip.compress(INVOCATIONS.read_bytes()))
+    (hour / "data" / "log_input.json.gz").write_bytes(gzip.compress(b'{"messages": []}'))
+    (hour / "amazon-bedrock-logs-permission-check").write_text("ok")
+
+    result = load(open_ledger(), tmp_path)
+
+    assert [Path(file["path"]).name for file in result.files] == ["log.json.gz"]
+    assert (result.refused, result.passed_over) == ([], [])
 
 
 def test_a_bad_event_of_a_batch_is_set_aside_alone() -> None:
