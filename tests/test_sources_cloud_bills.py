@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -231,7 +232,7 @@ def test_an_azure_day_written_another_way_is_set_aside(tmp_path: Path) -> None:
 
     ledger = bill(table(tmp_path / "cost.csv", *rows))
 
-    assert faults(ledger) == [("Date", "not_a_time")] * 2
+    assert faults(ledger) == [("date", "not_a_time")] * 2
     assert counts(ledger, "records", "accepted", "quarantined") == (3, 1, 2)
 
 
@@ -273,6 +274,18 @@ def test_mca_exports_name_their_columns_otherwise_and_one_cost_is_taken(tmp_path
     ledger = bill(table(tmp_path / "cost.csv", row))
 
     assert line(ledger, "billed_cost", "currency", "meter", "quantity") == (Decimal("9.20"), "EUR", "output", 2_000_000)
+
+
+def test_azure_exports_in_parquet_have_days_and_numbers_of_their_own_types(tmp_path: Path) -> None:
+    with AZURE.open(encoding="utf-8-sig") as stream:
+        rows = list(csv.DictReader(stream))
+    columns: dict[str, Any] = {name: pa.array([row[name] or None for row in rows]) for name in rows[0]}
+    columns["Date"] = pa.array([date(2026, 9, 14)] * len(rows), pa.date32())
+    for name in ("Quantity", "EffectivePrice", "Cost"):
+        columns[name] = pa.array([Decimal(row[name]) for row in rows], pa.decimal128(38, 10))
+    pq.write_table(pa.table(columns), tmp_path / "part_0_0001.parquet")
+
+    assert dump(bill(tmp_path / "part_0_0001.parquet")) == dump(bill(AZURE))
 
 
 def test_an_azure_export_without_rows_is_a_bill_without_lines() -> None:

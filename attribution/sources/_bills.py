@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation, localcontext
 from functools import lru_cache
 from typing import Any
@@ -92,7 +92,9 @@ def amount(document: Document, name: str) -> Decimal | None:
 
 
 def moment(value: Any, field: str) -> int | None:
-    """Return a time in UTC [microseconds]; naive ones are UTC."""
+    """Return a time in UTC [microseconds]; naive ones are UTC, and a day of a typed table is its midnight."""
+    if type(value) is date:
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     return _moment(value, field) if type(value) is str else normalization.instant(value, field, "UTC")
 
 

@@ -91,6 +91,13 @@ def _any(row: Document, name: str) -> str | None:
     return next((value for column in _COLUMNS[name] if (value := _bills.text(row, column)) is not None), None)
 
 
+def _day_of(row: Document, name: str) -> int | None:
+    """Return the first date that is filled, as text or as a typed day."""
+    found = (column for column in _COLUMNS[name] if _bills.cell(row, column) is not None)
+    column = next(found, None)
+    return None if column is None else day(_bills.cell(row, column), column)
+
+
 def _amount(row: Document, name: str) -> Decimal | None:
     found = (normalization.money(_bills.cell(row, column), column) for column in _COLUMNS[name])
     return next((value for value in found if value is not None), None)
@@ -98,7 +105,7 @@ def _amount(row: Document, name: str) -> Decimal | None:
 
 def day(value: Any, field: str) -> int | None:
     """Return a UTC day written MM/DD/YYYY, or in ISO form."""
-    return _day(value, field) if type(value) is str else normalization.instant(value, field, "UTC")
+    return _day(value, field) if type(value) is str else _bills.moment(value, field)
 
 
 @lru_cache(maxsize=4096)
@@ -117,8 +124,8 @@ def _line(row: Document, intake: Intake) -> Row:
     charge = (_bills.text(row, "chargetype") or "Usage").lower()
     if charge not in _CATEGORIES:
         flags.append(f"unknown_charge_type: {mask(charge)}")
-    start = _bills.required(day(_any(row, "date"), "Date"), "Date")
-    begin = day(_any(row, "begin"), "BillingPeriodStartDate")
+    start = _bills.required(_day_of(row, "date"), "Date")
+    begin = _day_of(row, "begin")
     tags = _bills.flat(row.get("tags"), "tags", flags)
     resource = _any(row, "resource")
     line: Row = {
