@@ -144,10 +144,10 @@ def _period(row: Document) -> tuple[int, int]:
     start, end = (_cell(row, name) for name in ("start", "end"))
     if start is None:
         return _month(_bills.required(_cell(row, "month"), "period"))
-    began = _bills.required(normalization.instant(start, "start", "UTC"), "start")
+    began = _bills.required(_bills.moment(start, "start"), "start")
     if end is None:
         return began, began + _DAY
-    ended = _bills.required(normalization.instant(end, "end", "UTC"), "end")
+    ended = _bills.required(_bills.moment(end, "end"), "end")
     # A last day that is written as a plain day belongs to the period, unless it begins the next month.
     is_day = isinstance(end, str) and len(end) == 10 and not end.endswith("-01")
     return began, ended + _DAY if is_day else ended
