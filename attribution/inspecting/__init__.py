@@ -49,16 +49,20 @@ class Inspection:
             yield from (f"{title}: {each}" for each in said if each)
         if not self.coverage.empty:
             yield ""
-            shown = [(row["field"], row["column"] or "", row["share"]) for row in self.coverage.to_dict("records")]
-            wide = [max(len(text) for text in texts) for texts in zip(("field", "column", ""), *shown, strict=True)]
-            yield f"{'field':<{wide[0]}}  {'column':<{wide[1]}}  filled"
-            yield from (f"{name:<{wide[0]}}  {column:<{wide[1]}}  {part:>5} %" for name, column, part in shown)
+            yield from self._coverage_lines()
         for number, example in enumerate(self.examples, 1):
             yield ""
             yield f"Example {number}: " + ", ".join(f"{name}={value}" for name, value in example.items())
         for row in self.faults.to_dict("records"):
             what = f"{row['reason']} ({row['field']})" if row["field"] else row["reason"]
             yield f"Set aside: {row['records']} × {what}, first at line {row['line']}: expected {row['expected']}"
+
+    def _coverage_lines(self) -> Iterator[str]:
+        title = "column" if self.mapping and self.source else ""
+        shown = [(row["field"], row["column"] or "", row["share"]) for row in self.coverage.to_dict("records")]
+        wide = [max(len(text) for text in texts) for texts in zip(("field", title, ""), *shown, strict=True)]
+        yield f"{'field':<{wide[0]}}  {title:<{wide[1]}}  filled"
+        yield from (f"{name:<{wide[0]}}  {column:<{wide[1]}}  {part:>5} %" for name, column, part in shown)
 
     def _repr_html_(self) -> str:
         head, *rest = [showing.visible(line) for line in self._lines() if line]

@@ -25,7 +25,20 @@ _KINDS = {
 }
 _TIMES = ("started_at", "ended_at", "period_start", "period_end")
 #: Columns that say how a row was read, not what the record says.
-_OURS = {"native_id", "role", "line", "record_no", "usage_reading", "usage_flags", "ownership_flags", "is_metered"}
+_OURS = {
+    "native_id",
+    "role",
+    "line",
+    "record_no",
+    "key",
+    "replaces_key",
+    "exported_at",
+    "updated_at",
+    "usage_reading",
+    "usage_flags",
+    "ownership_flags",
+    "is_metered",
+}
 
 
 class Scan:
@@ -147,10 +160,12 @@ class Scan:
         return self.raw.units() if self.raw is not None else []
 
     def _nesting(self) -> str:
+        if self.source is None:
+            return ""
         if self.raw is not None:
             return self.raw.nesting()
         flagged = f"; {self.is_flagged} of {self.rows} rows violate an identity" if self.is_flagged else ""
-        return f"{self.source.NESTING}{flagged}" if self.source else ""
+        return f"{self.source.NESTING}{flagged}"
 
     def _notes(self) -> list[str]:
         if self.source is None:
