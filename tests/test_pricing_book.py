@@ -23,6 +23,7 @@ from attribution.pricing.merging import merge
 from attribution.pricing.models import resolve
 from attribution.pricing.sources.supplement import COLUMNS, read_rates
 from attribution.pricing.storing import fingerprint_of, read_book, shipped_book, write_book
+from tests.examples import FIXTURES
 
 NOW = datetime(2026, 10, 20)
 
@@ -305,3 +306,14 @@ def test_a_negative_price_in_a_given_map_is_refused_by_its_entry(tmp_path: Path)
 
     with pytest.raises(ConfigurationError, match="newcomer/m-1"):
         build_book(tmp_path / "map.json")
+
+
+def test_the_audit_shows_what_a_gateway_claimed_beside_the_list() -> None:
+    payloads = str(FIXTURES / "sources/litellm_payload")
+
+    text, as_json = (CliRunner().invoke(app, ["audit", payloads, *more]) for more in ([], ["--json"]))
+
+    assert "claimed − list" in text.output
+    rows = json.loads(as_json.output)["rows"]
+    assert sum(row["agreeing"] for row in rows) > 0
+    assert all(Decimal(row["gap"]) == Decimal(row["claimed"]) - Decimal(row["list_cost"]) for row in rows)

@@ -15,6 +15,15 @@ app = typer.Typer(
     help="Show, compare, build and check the price book; audit what sources claimed.", no_args_is_help=True
 )
 
+#: Column heads that leave room for names on a screen.
+_SHORT = {
+    "agreeing": "agree",
+    "claimed_zero": "zero",
+    "too_high": "high",
+    "too_low": "low",
+    "not_priced_here": "no price",
+}
+
 Provider = Annotated[str | None, typer.Option("--provider", help="Only this provider.")]
 Date = Annotated[datetime | None, typer.Option("--at", help="Only what held at this moment (UTC).")]
 
@@ -101,7 +110,13 @@ def audit(paths: Paths, config: Config = None, as_json: AsJson = False) -> None:
 
     with opened(paths, config) as (ledger, _):
         rows = audit_claims(ledger)
+    if not as_json:
+        rows = rows.drop(columns="service_tier").rename(columns=_SHORT)
     _print("prices audit", rows, as_json)
+    if not as_json and not rows.empty:
+        from attribution.cli import screen
+
+        screen.say("zero: claimed $0.00 for a call that has a price. gap: claimed − list, over calls with both.")
 
 
 def _print(command: str, rows: Any, as_json: bool, **more: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
@@ -50,7 +51,9 @@ def show_model(book: PriceBook, model: str, provider: str | None = None, at: dat
         elif not found.is_estimate:
             rows += [_row(rate) for rate in book.of(owner, found.model) if _holds(rate, at)]
     if not rows:
-        why = reasons[0] if provider and reasons else "a model that the price book has"
+        near = difflib.get_close_matches(model.lower(), sorted({r.model for r in book.rates}), n=3, cutoff=0.6)
+        hint = f"; near: {', '.join(near)}" if near else ""
+        why = reasons[0] if provider and reasons else f"a model that the price book has{hint}"
         raise QuestionError.bad_argument("model", model, why)
     return _frame(rows, price=_MONEY)
 
