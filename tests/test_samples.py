@@ -19,6 +19,7 @@ import pytest
 from genai_prices import data_snapshot
 
 from attribution.building import build_ledger
+from attribution.coverages import measure_coverage
 from attribution.errors import QuestionError
 from attribution.hops import broken_hops
 from attribution.ledger import Ledger
@@ -318,7 +319,10 @@ def test_without_faults_nothing_is_marked_and_every_call_has_its_owner(tmp_path:
 
     calls = rows(tmp_path, "calls")
     assert {name for call in calls for name in call["faults"]} == set()
-    assert {call["expected_evidence"] for call in calls} <= {"declared", "matched", "inherited", "trace"}
+    # Where a part of a day is cut off, a call may be left without another of its request to tell its owner.
+    lost = sum((c["list_cost"] for c in calls if c["expected_evidence"] == "none"), Decimal(0))
+    assert lost < sum((c["list_cost"] for c in calls), Decimal(0)) / 1_000
+    assert {c["expected_evidence"] for c in calls} <= {"declared", "matched", "inherited", "trace", "none"}
     assert all(call["declared_team"] == call["owner_team"] for call in calls)
     assert rows(tmp_path, "faults") == []
 
@@ -640,23 +644,32 @@ def test_what_cannot_be_known_has_no_price(acme: Path, ledger: Ledger) -> None:
     assert {n for names in unknown.values() for n in names} >= {"unknown_model", "streams_without_usage"}
 
 
-@pytest.mark.parametrize(
-    "hop", ["h1", "h2", "h3", "h5", "h6", "h7", "h8", "h9", "h10", "h11", "missing_team", "claimed", "sampled", None]
-)
-def test_owners_and_their_evidence_are_the_truths(acme: Path, ledger: Ledger, hop: str | None) -> None:
+def test_owners_and_their_evidence_are_the_truths(acme: Path, ledger: Ledger) -> None:
     found = {
         row[0]: row[1:]
         for row in ledger.rows(
             "select response_id, owner_evidence, owner_team from cost_event where response_id is not null"
         )
     }
-    struck = [c for c in rows(acme, "calls", hop=hop) if c["response_id"] in found]
+    for call in rows(acme, "calls"):
+        if call["response_id"] in found:
+            evidence, team = found[call["response_id"]]
+            assert evidence == call["expected_evidence"], call
+            # One misspelling has an alias; the other stays as it is, for people to see.
+            owner = "finanace-ops" if call["declared_team"] == "finanace-ops" else call["owner_team"]
+            assert team == (None if evidence == "none" else owner), call
 
-    assert struck
-    for call in struck:
-        evidence, team = found[call["response_id"]]
-        assert evidence == call["expected_evidence"]
-        assert team == (None if evidence == "none" else call["owner_team"])
+
+def test_the_unowned_share_is_the_truths_to_the_last_digit(acme: Path, ledger: Ledger) -> None:
+    shares = measure_coverage(ledger, "month").set_index("month")
+    for month in ("2026-08", "2026-09", OCTOBER):
+        unowned = [
+            c["seen_list_cost"]
+            for c in rows(acme, "calls", month=month)
+            if c["expected_evidence"] in ("none", "rule") and c["seen_list_cost"] is not None
+        ]
+        assert shares.loc[month, "unowned"] == sum(unowned, Decimal(0)) == fact(acme, "unowned", month)
+        assert shares.loc[month, "recovered_by_rule"] == fact(acme, "recovered_by_rule", month)
 
 
 def test_each_broken_hop_costs_what_runs_below_it(acme: Path, ledger: Ledger) -> None:

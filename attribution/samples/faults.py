@@ -214,6 +214,7 @@ def _set_evidence(calls: Calls, company: Company, faults: Set[str]) -> None:
     spans = np.array([w.dialect for w in company.workflows])[calls["workflow"]]
     embeds = np.array([s["operation"] == "embeddings" for s in company.steps])[calls["step"]]
     in_gateway_only = (embeds | (calls["status"] != OK)) & np.isin(spans, ("genai", "openllmetry"))
-    from_trace = in_gateway_only & ~tags & (evidence == EVIDENCE.index("declared"))
+    on_spans = np.isin(evidence, [EVIDENCE.index("declared"), EVIDENCE.index("inherited")])
+    from_trace = in_gateway_only & ~tags & on_spans
     evidence = np.where(from_trace, EVIDENCE.index("trace"), evidence)
     calls["evidence"] = np.where(calls["unlogged"], EVIDENCE.index("none"), evidence)

@@ -99,7 +99,12 @@ def _where_declared(calls: Calls, company: Company, faults: Set[str]) -> None:
     called = nested | (is_guard(calls, company) & ("cross_team_agent" in faults))
     evidence = np.where(elsewhere, EVIDENCE.index("matched"), calls["evidence"])
     above = (called & (calls["status"] == OK)) | calls["in_langfuse"]
-    calls["evidence"] = np.where(above & declared, EVIDENCE.index("inherited"), evidence)
+    evidence = np.where(above & declared, EVIDENCE.index("inherited"), evidence)
+    owned = np.isin(evidence, [EVIDENCE.index(name) for name in ("declared", "matched", "inherited")])
+    owned &= np.any([calls[f"in_{name}"] for name in EXPORTS], axis=0)
+    witnesses = np.bincount(calls["request"][owned], minlength=len(calls["r_workflow"]))[calls["request"]]
+    alone = (evidence == EVIDENCE.index("trace")) & (witnesses == 0)
+    calls["evidence"] = np.where(alone, EVIDENCE.index("none"), evidence)
 
 
 def _ids(page: Page, company: Company, ids: Ids) -> None:
