@@ -103,7 +103,9 @@ def load(
     options
         Switches that go with the mapping, such as `input_includes_cache` or `tz`.
     column_maps
-        Maps of the configuration: `{"match": glob, "mapping": …, "options": …}`, tried by path.
+        Maps of the configuration: `{"match": glob, "mapping": …, "options": …}`, tried by path. Without a
+        mapping the options go to the source that recognises the file: `group_by` and `exported_at` of
+        provider reports, `meters` and `skus` of cloud bills.
     hash_key
         Key for HMAC-SHA256 of tenant and user ids that arrive unhashed; without it they are null.
     limits
@@ -226,7 +228,7 @@ class _Loader:
     def _declared_for(self, path: Path) -> dict[str, Any] | None:
         for entry in self.maps:
             if path.match(entry["match"]):
-                return {"mapping": entry["mapping"], "options": entry.get("options", {})}
+                return {"mapping": entry.get("mapping"), "options": entry.get("options") or {}}
         return None
 
     def _source_of(self, sample: Sample, name: str | None, declared: dict[str, Any]) -> Source:

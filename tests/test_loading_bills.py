@@ -143,6 +143,16 @@ def test_a_file_read_again_with_other_declarations_replaces_its_first_reading(tm
     assert counts(ledger, *NAMES) == (1, 1, 0, 0, 0, 0, 0)
 
 
+def test_the_configuration_declares_options_of_bills_by_their_path(tmp_path: Path) -> None:
+    page = write(tmp_path / "anthropic" / "page.json", anthropic_page(anthropic_usage()))
+    declared = [{"match": "anthropic/*.json", "options": {"group_by": ["workspace_id"]}}]
+    ledger = open_ledger()
+
+    load(ledger, page, column_maps=declared)
+
+    assert set(lines(ledger, "project_id")) == {("default",)}
+
+
 def test_an_equal_line_in_another_file_is_a_duplicate(tmp_path: Path) -> None:
     one = write(tmp_path / "one.json", openai_page(openai_usage(model="m")))
     two = write(tmp_path / "two.json", openai_page(openai_usage(model="m"), has_more=True))
