@@ -5,7 +5,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -100,6 +100,12 @@ def _event(week: str, place: int, number: int, one: Call) -> dict[str, Any]:
         list_cost=one.cost(number),
         contracted_cost=one.cost(number) * Decimal(one.discount),
     )
+
+
+def by_day(before: str, after: str) -> pa.Table:
+    """Rates for each day of both weeks."""
+    days = [at.date() + timedelta(days=step) for at in MONDAYS.values() for step in range(7)]
+    return pa.table({"day": days, "rate": [Decimal(before)] * 7 + [Decimal(after)] * 7})
 
 
 def explained(before: list[Call], after: list[Call], **options: Any) -> Explanation:
@@ -209,15 +215,62 @@ def test_discount_and_list_price_are_parts_of_the_unit_price() -> None:
 
 
 def test_an_exchange_rate_is_a_part_of_the_unit_price() -> None:
-    rates = pa.table(
-        {"day": [MONDAYS[BEFORE].date(), MONDAYS[AFTER].date()], "rate": [Decimal("0.90"), Decimal("0.95")]}
-    )
-
-    answer = explained(requests(10), requests(10), rates=rates)
+    answer = explained(requests(10), requests(10), currency="EUR", rates=by_day("0.90", "0.95"))
     parts = dict(zip(answer.price_parts["part"], answer.price_parts["effect"], strict=True))
 
     assert answer.cost_before == Decimal("0.027")
     assert parts["exchange rate"] == Decimal("0.0015") == answer.change
+
+
+def test_the_reviewed_rates_of_the_ledger_serve_a_currency() -> None:
+    ledger = ledger_for({BEFORE: requests(10), AFTER: requests(10)})
+    turn = MONDAYS[AFTER].replace(hour=0)
+    insert(
+        ledger,
+        "currency_rate",
+        [
+            {"currency": "EUR", "usd": Decimal("1.25"), "valid_to": turn, "valid_from": turn - timedelta(days=99)},
+            {"currency": "EUR", "usd": Decimal("1.00"), "valid_to": turn + timedelta(days=99), "valid_from": turn},
+        ],
+    )
+
+    answer = explain_change(ledger, BEFORE, AFTER, currency="EUR")
+
+    # $0.03 in both weeks, at €0.80 and €1.00 a dollar.
+    assert effects(answer) == {"unit price": Decimal("0.006")}
+    assert answer.headline == "Spend rose 25 % (EUR 0.006): 100 % higher prices."
+
+
+def test_a_day_without_a_rate_is_refused() -> None:
+    ledger = ledger_for({BEFORE: requests(1), AFTER: requests(1)})
+
+    with pytest.raises(QuestionError, match="none for 2026-10-05"):
+        explain_change(ledger, BEFORE, AFTER, currency="EUR")
+    with pytest.raises(QuestionError, match="none for 2026-10-19"):
+        explain_change(ledger, BEFORE, "2026-10-12..2026-10-19", currency="EUR", rates=by_day("0.9", "0.9"))
+
+
+def test_a_driver_that_is_large_beside_its_past_is_material() -> None:
+    start = date(2026, 8, 3)
+    weeks = [(start + timedelta(weeks=week)).isocalendar() for week in range(11)]
+    events = [
+        call(
+            f"{week}-{place}",
+            trace_id=f"{week}-{place}",
+            started_at=datetime.combine(start, datetime.min.time()) + timedelta(weeks=week, hours=1),
+            list_cost="1",
+        )
+        for week in range(11)
+        for place in range(500 + week * week % 7 % 4 + (8 if week == 10 else 0))
+    ]
+    before, after = (f"{year}-W{week:02}" for year, week, _ in weeks[-2:])
+
+    plain = explain_change(ledger_of(*events), before, after)
+    informed = explain_change(ledger_of(*events), before, after, history=8)
+
+    # Less than 2 % of 500, and far more than the one or two of other weeks.
+    assert effects(plain) == effects(informed) == {"traffic": Decimal(10)}
+    assert (plain.drivers["is_material"].sum(), informed.drivers["is_material"].sum()) == (0, 1)
 
 
 def test_better_tagging_alone_is_coverage_shift_and_nothing_else() -> None:
@@ -525,9 +578,8 @@ def _with_traffic_and_mix_together(lines: dict[str, Decimal]) -> dict[str, Decim
 def test_a_nested_split_changes_no_other_driver(case: tuple[list[Call], list[Call]]) -> None:
     ledger = ledger_for({BEFORE: case[0], AFTER: case[1]})
     paid = effects(explain_change(ledger, BEFORE, AFTER))
-    one = pa.table({"day": [at.date() for at in MONDAYS.values()], "rate": [Decimal(1), Decimal(1)]})
 
-    converted = explain_change(ledger, BEFORE, AFTER, rates=one)
+    converted = explain_change(ledger, BEFORE, AFTER, rates=by_day("1", "1"))
 
     assert effects(converted) == paid
 

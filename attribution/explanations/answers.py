@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -26,6 +27,9 @@ LINES = {
 }
 LINES["unit price"] = ("price", ["list_price", "discount", "exchange_rate"])
 
+#: Earlier pairs of periods below which nothing is said of what is usual; and MAD to standard deviation.
+ENOUGH, _NORMAL = 6, Decimal("1.4826")
+
 FAMILIES = ("volume", "usage", "mix", "price", "portfolio", "coverage")
 
 
@@ -37,8 +41,8 @@ class Explanation:
     ----------
     before, after
         Labels of the periods.
-    where, leaf, method, cost
-        The slice, the columns that make a segment, the rule of attribution, and which cost it is.
+    where, leaf, method, cost, currency
+        The slice, the columns that make a segment, the rule of attribution, which cost it is, and in which currency.
     cost_before, cost_after, change
         Exact costs of the priced calls [USD].
     drivers
@@ -61,6 +65,7 @@ class Explanation:
     leaf: tuple[str, ...]
     method: str
     cost: str
+    currency: str
     cost_before: Decimal
     cost_after: Decimal
     change: Decimal
@@ -97,7 +102,7 @@ class Explanation:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the answer without its leaves, ready for JSON; money as text, so that it stays exact."""
-        single = ("before", "after", "method", "cost", "headline", "interaction")
+        single = ("before", "after", "method", "cost", "currency", "headline", "interaction")
         answer: dict[str, Any] = {name: getattr(self, name) for name in single}
         answer |= {name: f"{getattr(self, name):f}" for name in ("cost_before", "cost_after", "change")}
         answer |= {"where": dict(self.where), "leaf": list(self.leaf)}
@@ -110,7 +115,9 @@ class Explanation:
         cells = zip(shown["family"], shown["driver"], cents, places, strict=True)
         rows = "".join(_row(*(html.escape(str(cell)) for cell in row)) for row in cells)
         total = _row("", "<b>change</b>", f"<b>{wording.cents([self.change], self.change)[0]}</b>", "")
-        head = "<tr><th>family</th><th>driver</th><th>effect [USD]</th><th>mostly in</th></tr>"
+        head = (
+            f"<tr><th>family</th><th>driver</th><th>effect [{html.escape(self.currency)}]</th><th>mostly in</th></tr>"
+        )
         return (
             f"<p><b>{html.escape(self.headline)}</b></p><table><thead>{head}</thead><tbody>{rows}{total}</tbody></table>"
             f"<p>{html.escape(wording.footnote(self))}</p>"
@@ -129,6 +136,7 @@ def explanation_of(
     leaf: tuple[str, ...],
     method: str,
     cost: str,
+    currency: str = "USD",
 ) -> Explanation:
     """Add the leaves up and say it in words."""
     costs = {name: _total(leaves, name) for name in ("cost_before", "cost_after", "change")}
@@ -142,18 +150,37 @@ def explanation_of(
         leaf=leaf,
         method=method,
         cost=cost,
+        currency=currency,
         **costs,
         drivers=drivers,
         price_parts=_price_parts(leaves),
         leaves=_frame(leaves),
         unpriced=_unpriced(counts, labels),
         interaction=None if change == 0 else round(1 - alone / float(change), 6),
-        headline=wording.headline(wording.subject(where), labels, costs, drivers),
+        headline=wording.headline(wording.subject(where), labels, costs, drivers, currency),
     )
 
 
+def with_history(answer: Explanation, past: Sequence[Explanation]) -> Explanation:
+    """Call a driver material, too, when it is large beside what it did in at least six earlier pairs of periods."""
+    if len(past) < ENOUGH:
+        return answer
+    usual = [dict(zip(one.drivers["driver"], one.drivers["effect"], strict=True)) for one in past]
+    is_material = []
+    rows = zip(answer.drivers["driver"], answer.drivers["effect"], answer.drivers["is_material"], strict=True)
+    for driver, effect, was in rows:
+        seen = [one[driver] for one in usual]
+        spread = median(abs(value - median(seen)) for value in seen)
+        is_material.append(bool(was) or (spread > 0 and abs(effect) >= 3 * _NORMAL * spread))
+    drivers = answer.drivers.assign(is_material=pd.array(is_material, dtype="bool[pyarrow]"))
+    costs = {name: getattr(answer, name) for name in ("cost_before", "cost_after", "change")}
+    labels = (answer.before, answer.after)
+    text = wording.headline(wording.subject(answer.where), labels, costs, drivers, answer.currency)
+    return replace(answer, drivers=drivers, headline=text)
+
+
 def _driver_frame(leaves: pa.Table, costs: Mapping[str, Decimal]) -> pd.DataFrame:
-    floor = max(wording.FLOOR, max(abs(costs["cost_before"]), abs(costs["cost_after"])) * wording.MATERIAL)
+    floor = max(abs(costs["cost_before"]), abs(costs["cost_after"])) * wording.MATERIAL
     rows = []
     for family in FAMILIES:
         for driver, (its_family, names) in LINES.items():
@@ -161,7 +188,9 @@ def _driver_frame(leaves: pa.Table, costs: Mapping[str, Decimal]) -> pd.DataFram
                 continue
             effect = sum((_total(leaves, column) for column in names), Decimal(0))
             share = None if costs["change"] == 0 else round(float(effect / costs["change"]), 6) + 0.0
-            rows.append((family, driver, effect, share, abs(effect) >= floor, _mostly_in(leaves, names, effect)))
+            rows.append(
+                (family, driver, effect, share, effect != 0 and abs(effect) >= floor, _mostly_in(leaves, names, effect))
+            )
     columns = list(zip(*rows, strict=True))
     kinds = (pa.string(), pa.string(), MONEY, pa.float64(), pa.bool_(), pa.string())
     titles = ("family", "driver", "effect", "share", "is_material", "mostly_in")

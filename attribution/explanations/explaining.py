@@ -12,9 +12,10 @@ import pyarrow as pa
 from attribution import periods, schema
 from attribution.errors import LedgerError, QuestionError
 from attribution.explanations import rules
-from attribution.explanations.answers import Explanation, explanation_of
+from attribution.explanations.answers import Explanation, explanation_of, with_history
 from attribution.explanations.counts import FAMILIES, SEGMENT, Question, in_window
 from attribution.explanations.identity import statement
+from attribution.explanations.rates import rate_table
 from attribution.ledger import Ledger
 from attribution.periods import Period
 
@@ -36,7 +37,9 @@ def explain_change(
     *,
     method: str = "shapley",
     cost: str = "contracted_cost",
+    currency: str = "USD",
     rates: pa.Table | pd.DataFrame | None = None,
+    history: int = 0,
 ) -> Explanation:
     """Say why cost changed between two periods: an exact sum of drivers, to the pico-dollar.
 
@@ -60,13 +63,18 @@ def explain_change(
         `shapley`, `pvm` (in turn, price last) or `lmdi` (logarithmic means).
     cost
         `contracted_cost`, else at list where no contract applies; or `list_cost`, `billed_cost`, `effective_cost`.
+    currency
+        Explain the change in this currency, at the rate of each day; the exchange rate is then a part of the price.
     rates
-        Columns `day` and `rate` (currency units per USD) to explain the change in another currency.
+        Columns `day` and `rate` (currency units per USD); the ledger's own rates when not given.
+    history
+        How many earlier pairs of periods to look at: a driver is also material when it is large beside what it did in
+        them (at least six are needed).
 
     Returns
     -------
     Explanation
-        `drivers`, `price_parts`, `leaves`, `unpriced` (frames, money in USD or the currency of `rates`),
+        `drivers`, `price_parts`, `leaves`, `unpriced` (frames, money in USD or `currency`),
         `headline`, `interaction`, and `drill_down(*by)`.
 
     Raises
@@ -87,7 +95,12 @@ def explain_change(
     earlier = periods.same_weekdays_before(later) if is_same_weekdays else periods.parse(before, "before")
     if earlier.start < later.end and later.start < earlier.end:
         raise QuestionError.bad_argument("before", earlier.label, f"a period that does not overlap {later.label}")
-    return explain_windows(ledger, [earlier], later, where, leaf, method=method, cost=cost, rates=rates)
+    asked = (where, leaf, method, cost, currency, rates)
+    answer = _explain(ledger, [earlier], later, *asked)
+    if history < 1:
+        return answer
+    pairs = earlier_pairs(ledger, earlier, later, history)
+    return with_history(answer, [_explain(ledger, [one], other, *asked) for one, other in pairs])
 
 
 def explain_windows(
@@ -99,17 +112,47 @@ def explain_windows(
     *,
     method: str = "shapley",
     cost: str = "contracted_cost",
-    rates: pa.Table | pd.DataFrame | None = None,
 ) -> Explanation:
     """Explain a period against the mean of several earlier ones, such as the same weekdays of four weeks."""
-    question = _question(before, after, where or {}, leaf, cost, is_converted=rates is not None)
+    return _explain(ledger, before, after, where, leaf, method, cost, "USD", None)
+
+
+def earlier_pairs(ledger: Ledger, before: Period, after: Period, most: int) -> list[tuple[Period, Period]]:
+    """Return the pairs of periods before this one that the data reach back to, latest first."""
+    first = ledger.value("select min(started_at) from cost_event")
+    is_next = periods.preceding(after) == before
+    pairs: list[tuple[Period, Period]] = []
+    while len(pairs) < most:
+        step = before.start - after.start
+        before, after = (periods.preceding(before), before) if is_next else (before.shifted(step), after.shifted(step))
+        if before.start < first:
+            break
+        pairs.append((before, after))
+    return pairs
+
+
+def _explain(
+    ledger: Ledger,
+    before: Sequence[Period],
+    after: Period,
+    where: Mapping[str, Any] | None,
+    leaf: Sequence[str] | None,
+    method: str,
+    cost: str,
+    currency: str,
+    rates: pa.Table | pd.DataFrame | None,
+) -> Explanation:
+    is_converted = rates is not None or currency != "USD"
+    question = _question(before, after, where or {}, leaf, cost, is_converted=is_converted)
     text = statement(question, rules.check_method(method))
-    with ledger.reading(**_rate_table(rates), **_absent(ledger)):
+    days = rate_table(ledger, currency, rates, [*before, after]) if is_converted else {}
+    with ledger.reading(**days, **_absent(ledger)):
         counts = _calls(ledger, question)
         _refuse_empty(ledger, counts, before, after)
         leaves = ledger.arrow(text, question.values)
     labels = (periods_label(before), after.label)
-    return explanation_of(leaves, counts, labels, dict(where or {}), (*SEGMENT, *question.extra), method, cost)
+    names = (*SEGMENT, *question.extra)
+    return explanation_of(leaves, counts, labels, dict(where or {}), names, method, cost, currency)
 
 
 def _question(
@@ -162,16 +205,6 @@ def condition_of(name: str, place: int, given: Any, values: dict[str, Any]) -> s
             ways.append(f"coalesce(list_contains($where_{place}, {name[0]}.family), false)")
             ways.append(f"coalesce({name[0]}.family in ({kin}), false)")
     return f"({' or '.join(ways)})"
-
-
-def _rate_table(rates: pa.Table | pd.DataFrame | None) -> dict[str, pa.Table]:
-    if rates is None:
-        return {}
-    frame = rates if isinstance(rates, pa.Table) else pa.Table.from_pandas(rates, preserve_index=False)
-    if not {"day", "rate"} <= set(frame.column_names):
-        raise QuestionError.bad_argument("rates", frame.column_names, "columns day and rate")
-    kind = pa.schema([("day", pa.date32()), ("rate", pa.decimal128(18, 9))])
-    return {"currency": frame.select(["day", "rate"]).cast(kind)}
 
 
 def _absent(ledger: Ledger) -> dict[str, pa.Table]:

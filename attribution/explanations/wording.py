@@ -13,9 +13,8 @@ from attribution.rounding import largest_remainder
 if TYPE_CHECKING:
     from attribution.explanations.answers import Explanation
 
-#: An effect is material from this share of the larger period's cost, and never below a cent.
+#: An effect is material from this share of the larger period's cost.
 MATERIAL = Decimal("0.02")
-FLOOR = Decimal("0.01")
 
 #: What a driver is called when it adds cost, and when it saves.
 PHRASES = {
@@ -51,15 +50,17 @@ def subject(where: Mapping[str, Any]) -> str:
     return text[:1].upper() + text[1:]
 
 
-def headline(about: str, labels: tuple[str, str], costs: Mapping[str, Decimal], drivers: pd.DataFrame) -> str:
+def headline(
+    about: str, labels: tuple[str, str], costs: Mapping[str, Decimal], drivers: pd.DataFrame, currency: str = "USD"
+) -> str:
     """Say by how much cost changed, and which material drivers did it; both sides before the net."""
     change, before = costs["change"], costs["cost_before"]
     if change == 0 and not (drivers["effect"] != 0).any():
-        return f"{about} did not change: {dollars(before)} in {labels[0]} and in {labels[1]}."
+        return f"{about} did not change: {money(before, currency)} in {labels[0]} and in {labels[1]}."
     verb = "rose" if change > 0 else "fell" if change < 0 else "stayed the same"
-    size = f" ({dollars(abs(change))})" if change else ""
+    size = f" ({money(abs(change), currency)})" if change else ""
     if before == 0 and change:
-        size = f" from nothing to {dollars(change)}"
+        size = f" from nothing to {money(change, currency)}"
     elif before > 0 and change:
         size = f" {percent(abs(change) / before)}{size}"
     found = drivers[drivers["is_material"]]
@@ -72,8 +73,8 @@ def headline(about: str, labels: tuple[str, str], costs: Mapping[str, Decimal], 
         return (
             f"{about} {verb}{size}: " + _listed([f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows]) + "."
         )
-    up = [f"{_named(d, e, w)} ({dollars(e)})" for d, e, w in rows if e > 0]
-    down = [f"{_named(d, e, w)} ({dollars(-e)})" for d, e, w in rows if e < 0]
+    up = [f"{_named(d, e, w)} ({money(e, currency)})" for d, e, w in rows if e > 0]
+    down = [f"{_named(d, e, w)} ({money(-e, currency)})" for d, e, w in rows if e < 0]
     sides = [f"{_listed(up)} added"] * bool(up) + [f"{_listed(down)} saved"] * bool(down)
     return f"{about} {verb}{size}: {'; '.join(sides)}."
 
@@ -95,7 +96,7 @@ def cents(effects: Sequence[Decimal], total: Decimal) -> list[str]:
     return [f"{amount:,.2f}" for amount in largest_remainder(effects, total=total)]
 
 
-def dollars(amount: Decimal) -> str:
+def money(amount: Decimal, currency: str = "USD") -> str:
     """Show an amount: whole dollars from a hundred on, cents from one on, below that two figures and cents at least."""
     sign = "-" if amount < 0 else ""
     size = abs(amount)
@@ -104,7 +105,7 @@ def dollars(amount: Decimal) -> str:
     if places > 2:
         whole, _, rest = shown.partition(".")
         shown = f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
-    return f"{sign}${shown}"
+    return f"{sign}${shown}" if currency == "USD" else f"{sign}{currency} {shown}"
 
 
 def percent(share: Decimal) -> str:
