@@ -46,6 +46,7 @@ _ROOMS = {
     "coverage": "coverages",
     "measure_coverage": "coverages",
     "broken_hops": "hops",
+    "recognise_sampling": "sampling",
     "CoverageTrend": "trends",
     "coverage_trend": "trends",
     "hash_ids": "hygiene",

@@ -31,7 +31,8 @@ def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.
     ledger
         A built ledger.
     *by
-        Columns of `cost_event`, or `day`, `week`, `month` (UTC, ISO weeks).
+        Columns of `cost_event`; `hop`, the hop that lost the team (null where none did); or `day`, `week`, `month`
+        (UTC, ISO weeks).
     period
         Limit to one day, ISO week, month, year or range, such as `2026-10`.
 
@@ -54,7 +55,7 @@ def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.
     >>> at.measure_coverage(ledger)["unowned"].item()
     Decimal('0E-12')
     """
-    names = schema.require(by, also=periods.CALENDAR)
+    names = schema.require(by, also=[*periods.CALENDAR, "hop"])
     sums = ledger.arrow(_statement(names), _values(period))
     rows = [_with_shares(row) for row in sums.to_pylist()]
     shares = ("not_declared_low", "not_declared_high", "unowned_low", "unowned_high")
@@ -88,6 +89,10 @@ def _statement(names: list[str]) -> str:
                 price_status in ('unpriced', 'partial') or (price_status = 'unmetered' and status <> 'error')
                     as is_unknown
             from cost_event
+            left join (
+                select event_id, coalesce(producer, '?') || ' → ' || coalesce(consumer, '?') as hop
+                from lost_hop where field = 'owner_team'
+            ) as lost using (event_id)
             where $start is null or (started_at >= $start and started_at < $end)
         ),
         dear as (select quantile_disc(list_cost, 0.99) as cost from cost_event where price_status = 'priced'),

@@ -81,7 +81,8 @@ def explain_event(ledger: Ledger, event_id: str | uuid.UUID) -> EventExplanation
     ledger
         A built ledger.
     event_id
-        An `event_id` of `cost_event`; its first characters are enough where they are unique.
+        An `event_id` of `cost_event`, or one that it had before a later file merged its records; its first
+        characters are enough where they are unique.
 
     Returns
     -------
@@ -101,11 +102,7 @@ def explain_event(ledger: Ledger, event_id: str | uuid.UUID) -> EventExplanation
     >>> at.explain_event(ledger, event).items["meter"].tolist()
     ['input', 'output']
     """
-    found = ledger.rows(
-        "select event_id from cost_event where starts_with(cast(event_id as varchar), lower($given)) "
-        "order by event_id limit 2",
-        {"given": str(event_id)},
-    )
+    found = ledger.rows(_FOUND, {"given": str(event_id)})
     if len(found) != 1:
         expected = "the id of one event of cost_event" if not found else "more characters: several events begin so"
         raise QuestionError.bad_argument("event_id", str(event_id), expected)
@@ -157,6 +154,12 @@ _OWNERS = """
     )
 """
 
+_FOUND = """
+    select event_id from cost_event where starts_with(cast(event_id as varchar), lower($given))
+    union
+    select event_id from event_alias where starts_with(cast(old_event_id as varchar), lower($given))
+    order by event_id limit 2
+"""
 _ITEMS = "select * exclude (event_id) from line_item where event_id = $event_id order by meter"
 _HOPS = "select * exclude (event_id) from lost_hop where event_id = $event_id order by field"
 _CONFLICTS = """

@@ -28,6 +28,8 @@ STORED = (
     "event_observation",
     "conflict",
     "lost_hop",
+    "owner_share",
+    "event_alias",
     "team",
     "family",
     "key",
@@ -238,7 +240,29 @@ def _create(ledger: Ledger) -> None:
             ledger.run(schema.table("cost_event").of_step(step).ddl())
         ledger.run(_cost_event_view())
         ledger.run(_EVENT_RECORD_VIEW)
+        ledger.run(_TEAM_COST_VIEW)
 
+
+#: What each team bears of each call: the whole, or its part of a shared call, exact to the pico-dollar. The part of
+#: a team is the difference of two whole-number cuts of the cost, so the parts always add up to the whole.
+_TEAM_COST_VIEW = """
+    create or replace view team_cost as
+    with cut as (
+        select event_id, owner_team, parts, part,
+            sum(part) over (partition by event_id order by owner_team nulls last rows unbounded preceding) as upto
+        from owner_share
+    ),
+    pico as (
+        select event_id, cast(cast(list_cost as decimal(25, 12)) * 1000000000000 as hugeint) as cost
+        from event_cost semi join owner_share using (event_id)
+    )
+    select event_id, owner_team, list_cost, false as is_shared from cost_event anti join owner_share using (event_id)
+    union all
+    select cut.event_id, cut.owner_team,
+        cast(cast(pico.cost * upto // parts - pico.cost * (upto - part) // parts as decimal(38, 0))
+            * 0.000000000001 as decimal(38, 12)), true
+    from cut join pico using (event_id)
+"""
 
 #: Every record beside the event it describes; rank 1 speaks for the call.
 _EVENT_RECORD_VIEW = """

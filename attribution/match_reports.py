@@ -21,7 +21,8 @@ class MatchReport:
     unmatched
         Per source and reason: records that joined no record of another source, `records`, `list_cost` [USD].
     conflicts
-        Per kind and field: calls on which two records disagree, `calls`, `list_cost` [USD] at stake.
+        Every disagreement of two records: `kind`, `key`, `field`, `kept` and `kept_at` (file:line), `other` and
+        `other_at`, and the `list_cost` [USD] of the call at stake.
     double_counted
         Dollars that adding up all sources as if they were different calls would have counted too much [USD].
     """
@@ -100,9 +101,15 @@ _UNMATCHED = """
 """
 
 _CONFLICTS = """
-    select conflict.kind, conflict.field, count(distinct coalesce(cast(conflict.event_id as varchar), key)) as calls,
-        cast(coalesce(sum(list_cost), 0) as decimal(38, 12)) as list_cost
-    from (select distinct kind, key, field, event_id from conflict) as conflict
-    left join cost_event using (event_id)
-    group by all order by list_cost desc, conflict.kind, conflict.field
+    with placed as (
+        select conflict.*, kept_file.path || ':' || ltrim(split_part(kept_at, ':', 2), '0') as kept_place,
+            other_file.path || ':' || ltrim(split_part(other_at, ':', 2), '0') as other_place
+        from conflict
+        left join source_file as kept_file on kept_file.file_id = split_part(kept_at, ':', 1)
+        left join source_file as other_file on other_file.file_id = split_part(other_at, ':', 1)
+    )
+    select kind, key, field, kept, coalesce(kept_place, kept_at) as kept_at, other,
+        coalesce(other_place, other_at) as other_at, list_cost
+    from placed left join cost_event using (event_id)
+    order by list_cost desc nulls last, kind, key, field, kept_at, other_at
 """

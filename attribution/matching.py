@@ -43,12 +43,14 @@ def match(ledger: Ledger) -> None:
         _key_by_response(ledger)
         _adopt_by_weak_keys(ledger)
         _join_spans_above(ledger)
+        ledger.run("create or replace temp table former as select event_id, observation_id from event_observation")
         _write_event_observations(ledger)
+        _keep_former_ids(ledger)
         _merge_records(ledger)
         _write_events(ledger)
         _note_usage_conflicts(ledger)
         _note_retold_traces(ledger)
-        for name in ("keyed", "merged", "retried", "linked", "candidate", "candidate_above", "repeated"):
+        for name in ("keyed", "former", "merged", "retried", "linked", "candidate", "candidate_above", "repeated"):
             ledger.run(f"drop table if exists {name}")
 
 
@@ -221,6 +223,30 @@ def _write_event_observations(ledger: Ledger) -> None:
         from keyed join (select observation_id, is_metered from observation) using (observation_id)
         """
     )
+
+
+def _keep_former_ids(ledger: Ledger) -> None:
+    """Note what events are called now whose records a later file merged or split, so that notes still find them."""
+    ledger.run(
+        """
+        create or replace temp table renamed as
+        with present as (select distinct event_id from event_observation),
+        gone as (
+            select former.event_id as old_event_id, min(event_observation.event_id) as event_id
+            from former anti join present using (event_id)
+            join event_observation using (observation_id)
+            group by former.event_id
+        )
+        select old_event_id, event_id from gone
+        union all
+        select event_alias.old_event_id, gone.event_id
+        from event_alias join gone on gone.old_event_id = event_alias.event_id
+        """
+    )
+    ledger.run("delete from event_alias using renamed where event_alias.old_event_id = renamed.old_event_id")
+    ledger.run("insert into event_alias select old_event_id, event_id from renamed order by all")
+    ledger.run("delete from event_alias where old_event_id in (select event_id from event_observation)")
+    ledger.run("drop table renamed")
 
 
 def _merge_records(ledger: Ledger) -> None:

@@ -12,16 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from attribution.audits import audit
 from attribution.building import build_ledger
+from attribution.coverages import measure_coverage
 from attribution.errors import QuestionError
 from attribution.event_explanations import explain_event
 from attribution.hygiene import hash_ids, lint_ownership, look_alikes, skeleton
 from attribution.keys import key_matrix
 from attribution.ledger import Ledger
 from attribution.match_reports import match_report
+from attribution.matching import match
 from attribution.repairs import measure_repair
+from attribution.sampling import recognise_sampling
 from attribution.trends import coverage_trend
-from tests.examples import call, ledger_of
+from tests.examples import call, insert, ledger_of, observed, seen, spanned
 
 CAPTURED = Path(__file__).resolve().parents[1] / "sample_data" / "traces" / "captured"
 
@@ -159,6 +163,47 @@ def test_an_event_is_explained_down_to_file_line_and_price(captured: Ledger) -> 
 def test_an_unknown_event_is_refused(captured: Ledger) -> None:
     with pytest.raises(QuestionError, match="event_id"):
         explain_event(captured, "no-such-event")
+
+
+def test_spans_stated_to_be_a_sample_prove_no_dollars() -> None:
+    spans = CAPTURED / "broken_hops" / "celery_ok_baggage.otlp.jsonl"
+    ledger = build_ledger(spans, quiet=True)
+    ledger.run("insert into setting (name, value) values ('spans', 'sampled')")
+
+    seventh = audit(ledger).verdicts.iloc[6]
+    assert recognise_sampling(ledger)["state"].item() == "sampled"
+    assert (seventh["verdict"], seventh["needs"]) == ("not provable", "a gateway log or a bill")
+
+
+def test_whole_traces_missing_from_spans_are_a_sample_and_not_lost_calls() -> None:
+    def state(spans: range) -> str:
+        logged = [seen(f"g{n}", role="gateway_log", trace_id=f"t{n}", response_id=f"r{n}") for n in range(20)]
+        traced = [spanned(f"s{n}", f"t{n}", "s", response_id=f"r{n}") for n in spans]
+        ledger = observed(*logged, *traced)
+        match(ledger)
+        return str(recognise_sampling(ledger)["state"].item())
+
+    assert state(range(5)) == "sampled"
+    assert state(range(20)) == "complete"
+
+
+def test_an_event_is_found_by_the_id_it_had_before_a_later_file_merged_it() -> None:
+    ledger = observed(seen("span", trace_id="t", span_id="s", provider_request_id="q"))
+    match(ledger)
+    before = ledger.value("select event_id from event")
+    insert(ledger, "observation", [seen("log", role="provider_log", provider_request_id="q", response_id="r")])
+    match(ledger)
+
+    after = ledger.value("select event_id from event")
+    assert before != after
+    assert ledger.rows("select old_event_id, event_id from event_alias") == [(before, after)]
+
+
+def test_coverage_by_hop_adds_up_to_all_spend(captured: Ledger) -> None:
+    whole, parts = measure_coverage(captured), measure_coverage(captured, "hop")
+
+    for column in ("list_cost", "not_declared", "unowned"):
+        assert parts[column].sum() == whole[column].item()
 
 
 def test_the_first_bad_day_is_named() -> None:

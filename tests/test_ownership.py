@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from attribution.errors import ConfigurationError
 from attribution.ledger import Ledger
 from attribution.matching import match
 from attribution.ownership import resolve_owners
-from tests.examples import Said, hop, observed, seen, spanned
+from tests.examples import Said, call, hop, ledger_of, observed, seen, spanned
 
 NOON = datetime(2026, 10, 5, 12, 0, 0)
 
@@ -170,7 +174,9 @@ def test_a_batch_of_two_owners_is_shared_and_belongs_to_neither() -> None:
         hop("t3", "p", kind="consumer", links=[{"trace_id": "t1", "span_id": "a"}, {"trace_id": "t2", "span_id": "b"}]),
         spanned("c", "t3", "s", "p"),
     )
-    assert owners(ledger) == {"c": (None, "none", "shared_batch")}
+    assert owners(ledger) == {"c": (None, "linked", "shared_batch")}
+    parts = ledger.rows("select owner_team, part, parts from owner_share order by owner_team")
+    assert parts == [("growth", 1, 2), ("support", 1, 2)]
 
 
 def test_a_batch_of_one_owner_belongs_to_it() -> None:
@@ -349,6 +355,45 @@ def test_the_callee_pays_where_the_policy_says_so() -> None:
 def test_the_caller_pays_where_the_policy_says_so() -> None:
     assert owners(crossing("caller"))["inside"] == ("support", "inherited", None)
     assert owners(crossing("caller", owner_team="search"))["inside"] == ("support", "inherited", None)
+
+
+def test_caller_and_callee_bear_half_each_where_the_policy_splits() -> None:
+    ledger = crossing("split")
+
+    assert owners(ledger)["inside"] == (None, "inherited", "split_between_caller_and_callee")
+    assert ledger.rows("select owner_team, part, parts from owner_share order by owner_team") == [
+        ("search", 1, 2),
+        ("support", 1, 2),
+    ]
+
+
+def test_a_policy_holds_for_its_dates_only() -> None:
+    ends = '[{"policy": "callee", "valid_to": "2020-01-01"}]'
+    begins = '[{"policy": "callee", "valid_to": "2020-01-01"}, {"policy": "caller", "valid_from": "2020-01-01"}]'
+
+    assert owners(crossing(ends))["inside"] == (None, "none", "crosses_teams")
+    assert owners(crossing(begins))["inside"] == ("support", "inherited", None)
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="caller, callee, split"):
+        crossing("whoever")
+
+
+@given(
+    cost=st.decimals("0", "1000", places=12),
+    parts=st.lists(st.integers(1, 9), min_size=1, max_size=5),
+)
+def test_what_teams_bear_of_a_shared_call_adds_up_to_its_cost(cost: Decimal, parts: list[int]) -> None:
+    event = call("c", owner_team=None, owner_evidence="linked", list_cost=cost)
+    shares = [
+        {"event_id": event["event_id"], "owner_team": f"team-{n}", "part": part, "parts": sum(parts), "reason": "batch"}
+        for n, part in enumerate(parts)
+    ]
+    ledger = ledger_of(event, call("d", list_cost="1"), owner_share=shares)
+
+    assert ledger.value("select sum(list_cost) from team_cost") == cost + 1
+    assert ledger.value("select count(*) from team_cost where is_shared") == len(parts)
 
 
 def test_a_call_that_declares_another_team_than_the_span_above_crosses_teams() -> None:

@@ -16,6 +16,7 @@ from attribution.coverages import TARGET, measure_coverage
 from attribution.errors import QuestionError
 from attribution.hops import broken_hops
 from attribution.ledger import Ledger, as_frame
+from attribution.sampling import recognise_sampling
 from attribution.showing import band, dollars, visible
 from attribution.showing import rows as rows_of
 
@@ -131,8 +132,9 @@ def audit(ledger: Ledger, n: int = 10, *, seed: int = 0, trace: str | None = Non
     traces = _one_trace(ledger, trace) if trace is not None else sampling.draw(ledger, n, seed)
     shares, hops = measure_coverage(ledger), broken_hops(ledger)
     rows = traces.to_pylist()
-    verdicts = [_judge(ledger, number, rows) for number in range(1, 7)] + [_unattributed(shares)]
-    population = _population(ledger, rows, n, seed)
+    state = recognise_sampling(ledger)["state"].item()
+    verdicts = [_judge(ledger, number, rows) for number in range(1, 7)] + [_unattributed(ledger, shares, state)]
+    population = _population(ledger, rows, n, seed) | {"sampling": state}
     passes = sum(row["verdict"] == "pass" for row in verdicts)
     for name in ("examined", "request"):
         ledger.run(f"drop table {name}")
@@ -211,10 +213,17 @@ def _evidence(ledger: Ledger, number: int, verdict: str) -> str:
     return "; ".join(f"{why} ({calls:,} call{'s' * (calls != 1)}, e.g. {example})" for why, calls, example in reasons)
 
 
-def _unattributed(shares: pd.DataFrame) -> dict[str, Any]:
+def _unattributed(ledger: Ledger, shares: pd.DataFrame, sampling_state: str) -> dict[str, Any]:
     row = shares.to_dict("records")[0]
     low, high = row["unowned_low"], row["unowned_high"]
-    if low is None or pd.isna(low):
+    needs = questions.NEEDS[7]
+    is_sample_only = sampling_state == "sampled" and not ledger.value(
+        "select count(*) from observation where role in ('gateway_log', 'provider_log')"
+    )
+    if is_sample_only:
+        # Sampled spans are a part of the spend that nobody knows the size of.
+        verdict, figure, needs = "not provable", "spans are a sample", "a gateway log or a bill"
+    elif low is None or pd.isna(low):
         verdict, figure = "not provable", "no dollars to share"
     else:
         verdict = "pass" if high <= TARGET else "fail" if low > TARGET else "not provable"
@@ -231,7 +240,7 @@ def _unattributed(shares: pd.DataFrame) -> dict[str, Any]:
         "verdict": verdict,
         "figure": figure,
         "evidence": evidence,
-        "needs": questions.NEEDS[7] if verdict == "not provable" else None,
+        "needs": needs if verdict == "not provable" else None,
     }
 
 

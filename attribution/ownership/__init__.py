@@ -40,6 +40,7 @@ def resolve_owners(ledger: Ledger) -> None:
     """
     with ledger.transaction():
         carried.collect(ledger, tuple(FIELDS))
+        ledger.run("delete from owner_share")
         recovered.prepare(ledger)
         recovered.by_exclusive_key(ledger)
         for field in FIELDS:
@@ -93,8 +94,13 @@ def _pick(field: str, evidence: str | None) -> str:
     value = f"case when {is_blocked} then null else coalesce(carried.{field}, best.{field}.value) end as {field}"
     if evidence is None:
         return value
+    # A shared call is owned by evidence, by several teams at once; what each bears is in `owner_share`.
+    shared = (
+        "case crossing.reason when 'shared_batch' then 'linked' "
+        "when 'split_between_caller_and_callee' then 'inherited' else 'none' end"
+    )
     rung = (
-        f"case when {is_blocked} then 'none' when carried.{field} is not null then carried.{field}_evidence "
+        f"case when {is_blocked} then {shared} when carried.{field} is not null then carried.{field}_evidence "
         f"else coalesce(best.{field}.evidence, 'none') end as {evidence}"
     )
     if field != "owner_team":

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 from attribution.ancestry import find_nearest_above
+from attribution.errors import ConfigurationError
 from attribution.ledger import Ledger
 from attribution.ownership.recovered import RUNGS
+
+POLICIES = ("caller", "callee", "split")
 
 
 def mark_crossings(ledger: Ledger) -> None:
     """Mark calls on whose path two teams own, as the policy `cross_team` says.
 
     `callee`: the team nearest to the call pays, as if nothing were special. `caller`: the team at the top pays.
-    Not stated: the call has no owner, for the reason `crosses_teams`.
+    `split`: both bear half. Not stated for the time of the call: it has no owner, for the reason `crosses_teams`.
     """
-    policy = dict(ledger.rows("select name, value from setting where name = 'cross_team'")).get("cross_team")
-    if policy == "callee":
-        return
+    _read_policies(ledger)
     ledger.run(_BEARERS)
     if not ledger.value("select count(*) from bearer"):
         return
@@ -32,11 +35,11 @@ def mark_crossings(ledger: Ledger) -> None:
     ledger.run(_TOPS)
     find_nearest_above(ledger, "needy", "top_bearer", "top_above")
     ledger.run(_CALLERS)
-    if policy == "caller":
-        _pay_by_caller(ledger)
-    else:
-        ledger.run("insert into crossing select event_id, 'crosses_teams' from caller")
-    for name in ("start_span", "change", "change_above", "top_bearer", "top_above", "caller"):
+    ledger.run(_DECIDED)
+    _pay_by_caller(ledger)
+    _pay_by_halves(ledger)
+    ledger.run("insert into crossing select event_id, 'crosses_teams' from caller where policy is null")
+    for name in ("start_span", "change", "change_above", "top_bearer", "top_above", "caller", "policy"):
         ledger.run(f"drop table {name}")
 
 
@@ -88,16 +91,75 @@ _CALLERS = """
     group by crossed.event_id
 """
 
+#: The policy that is stated for the time of each call.
+_DECIDED = """
+    create or replace temp table caller as
+    select caller.*, min(policy.policy) as policy
+    from caller join carried using (event_id)
+    left join policy on coalesce(carried.started_at, timestamp '2999-12-30') >= policy.valid_from
+        and coalesce(carried.started_at, timestamp '2999-12-30') < policy.valid_to
+    group by all
+"""
+
+
+def _read_policies(ledger: Ledger) -> None:
+    """Write `policy(policy, valid_from, valid_to)` from the setting: one word, or a dated list."""
+    ledger.run("create or replace temp table policy (policy varchar, valid_from timestamp, valid_to timestamp)")
+    for value, place in ledger.rows("select value, place from setting where name = 'cross_team'"):
+        entries = json.loads(value) if value.startswith("[") else [{"policy": value}]
+        for entry in entries:
+            if entry.get("policy") not in POLICIES:
+                raise ConfigurationError.at(
+                    place or "policies",
+                    None,
+                    f"`cross_team` is {entry.get('policy')!r}",
+                    f"one of {', '.join(POLICIES)}",
+                )
+            ledger.run(
+                "insert into policy values ($policy, coalesce(cast($start as timestamp), timestamp '1970-01-01'), "
+                "coalesce(cast($end as timestamp), timestamp '2999-12-31'))",
+                {"policy": entry["policy"], "start": entry.get("valid_from"), "end": entry.get("valid_to")},
+            )
+
 
 def _pay_by_caller(ledger: Ledger) -> None:
     """Let the team at the top pay; where there is no one top (spans in a circle), nobody can say who called."""
-    ledger.run("insert into crossing select event_id, 'crosses_teams' from caller where owners <> 1")
+    ledger.run(
+        "insert into crossing select event_id, 'crosses_teams' from caller "
+        "where policy in ('caller', 'split') and owners <> 1"
+    )
     ledger.run(
         "insert into found select event_id, 'owner_team', owner_team, 'inherited', $rung, 'span:' || place "
-        "from caller where owners = 1",
+        "from caller where policy = 'caller' and owners = 1",
         {"rung": RUNGS["exclusive_key"] - 1},
     )
     ledger.run(
         "update carried set owner_team = null from caller "
-        "where caller.event_id = carried.event_id and caller.owners = 1 and caller.owner_team <> carried.owner_team"
+        "where caller.event_id = carried.event_id and caller.policy = 'caller' and caller.owners = 1 "
+        "and caller.owner_team <> carried.owner_team"
     )
+
+
+def _pay_by_halves(ledger: Ledger) -> None:
+    """Let the team at the top and the team nearest to the call bear half each."""
+    ledger.run(
+        """
+        create or replace temp table half as
+        select caller.event_id, caller.owner_team as caller_team,
+            coalesce(carried.owner_team, arg_min(found.value, (found.rung, found.value))) as callee_team
+        from caller join carried using (event_id)
+        left join found on found.event_id = caller.event_id and found.field = 'owner_team'
+        where caller.policy = 'split' and caller.owners = 1
+        group by caller.event_id, caller.owner_team, carried.owner_team
+        """
+    )
+    ledger.run(
+        "insert into owner_share "
+        "select event_id, unnest([caller_team, callee_team]), 1, 2, 'split_between_caller_and_callee' "
+        "from half where caller_team <> callee_team"
+    )
+    ledger.run(
+        "insert into crossing select event_id, 'split_between_caller_and_callee' from half "
+        "where caller_team <> callee_team"
+    )
+    ledger.run("drop table half")

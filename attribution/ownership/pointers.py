@@ -117,7 +117,17 @@ def _conclude(ledger: Ledger, field: str) -> None:
             "insert into crossing select event_id, 'shared_batch' from reached "
             "group by event_id having count(distinct value) > 1"
         )
+        ledger.run(_SPLIT_BY_MESSAGE)
 
+
+#: A call for a batch is borne by message: each pointer is one message, owned or not.
+_SPLIT_BY_MESSAGE = """
+    insert into owner_share
+    with shared as (select event_id from crossing where reason = 'shared_batch')
+    select event_id, value, count(*), cast(sum(count(*)) over (partition by event_id) as bigint), 'shared_batch'
+    from reached semi join shared using (event_id)
+    group by event_id, value
+"""
 
 #: Spans that point to other traces: by link, by the message they handle, or by the job they run.
 _SIGNPOSTS = """

@@ -1,0 +1,90 @@
+"""Sampling is a state: when spans are a sample, the gateway or the bill is the population and spans prove no dollars."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from attribution.ledger import Ledger
+
+#: Whole traces missing beyond this share, while those that are there are whole, mean sampling and not lost spans.
+TOLERATED_PERCENT = 2
+
+
+def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
+    """Tell whether the spans of a ledger are all there, a sample, or cannot be judged.
+
+    The population are calls that a gateway or provider logged with a trace id. Where more than 2 % of their traces
+    are missing as a whole and the traces that are there lack less than 2 % of their calls, spans were sampled by
+    trace. The policy `spans` of the configuration (`sampled` or `complete`) decides where nobody else can tell.
+
+    Parameters
+    ----------
+    ledger
+        A built ledger.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row: `state` (complete, sampled, incomplete, unknown, no spans), `population` (gateway or none), `traces`,
+        `traces_with_spans`, `calls`, `calls_with_span` of the population, and `reason` in words.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> ledger = at.build_ledger("sample_data/traces/article/complete", quiet=True)
+    >>> at.recognise_sampling(ledger)["state"].item()
+    'no spans'
+    """
+    return ledger.frame(_SAMPLING, {"tolerated": TOLERATED_PERCENT})
+
+
+def spans_are_sampled(ledger: Ledger) -> bool:
+    """Tell whether spans are known to be a sample."""
+    return bool(recognise_sampling(ledger)["state"].item() == "sampled")
+
+
+_SAMPLING = """
+    with stated as (select min(value) as state from setting where name = 'spans'),
+    span_count as (select count(*) as spans from span where source <> 'seed'),
+    traced as (
+        select event_id, min(trace_id) as trace_id, bool_or(role = 'client_span') as has_span
+        from event_record
+        group by event_id
+        having bool_or(role in ('gateway_log', 'provider_log')) and min(trace_id) is not null
+    ),
+    known as (select distinct trace_id from span),
+    trace as (
+        select trace_id, known.trace_id is not null as is_known, count(*) as calls,
+            count(*) filter (where has_span) as calls_with_span
+        from traced left join known using (trace_id)
+        group by all
+    ),
+    population as (
+        select count(*) as traces, count(*) filter (where is_known) as traces_with_spans,
+            cast(coalesce(sum(calls), 0) as bigint) as calls,
+            cast(coalesce(sum(calls_with_span), 0) as bigint) as calls_with_span,
+            cast(coalesce(sum(calls) filter (where is_known), 0) as bigint) as calls_of_known
+        from trace
+    ),
+    judged as (
+        select *, (traces - traces_with_spans) * 100 > traces * $tolerated as is_missing_traces,
+            (calls_of_known - calls_with_span) * 100 <= calls_of_known * $tolerated as is_whole
+        from population
+    )
+    select case
+            when stated.state in ('sampled', 'complete') then stated.state
+            when spans = 0 then 'no spans'
+            when traces_with_spans = 0 then 'unknown'
+            when not is_missing_traces then 'complete'
+            when is_whole then 'sampled' else 'incomplete' end as state,
+        case when traces = 0 then 'none' else 'gateway' end as population,
+        traces, traces_with_spans, calls, calls_with_span,
+        case
+            when stated.state in ('sampled', 'complete') then 'stated in the configuration'
+            when spans = 0 then 'no spans are loaded'
+            when traces_with_spans = 0 then 'no gateway or provider log shares a trace with the spans'
+            when not is_missing_traces then 'the traces that the gateway saw have spans'
+            when is_whole then 'whole traces are missing, and those that are there are whole'
+            else 'traces are missing, and those that are there lack calls too' end as reason
+    from judged, stated, span_count
+"""
