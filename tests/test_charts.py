@@ -105,12 +105,13 @@ def test_top_teams_and_others_add_up_to_all_spend() -> None:
     assert sum(Decimal(repr(cost)) for cost in shown) == ledger.value("select sum(list_cost) from cost_event")
 
 
-def test_a_team_keeps_its_colour_when_others_leave() -> None:
-    all_teams = style.team_colors(["support", "search", "growth"])
+def test_a_team_has_one_colour_whoever_else_is_there() -> None:
+    teams = [f"team {n}" for n in range(60)]
+    together = style.team_colors(teams)
 
-    assert style.team_colors(["support"])["support"] == all_teams["support"]
-    assert len(set(style.team_colors(f"team {n}" for n in range(10)).values())) == 10
-    assert style.LOST not in all_teams.values()
+    assert [style.team_colors([team])[team] for team in teams] == list(together.values())
+    assert set(together.values()) == set(style.TEAM_COLORS)
+    assert style.LOST not in style.TEAM_COLORS
 
 
 def test_many_hops_are_cut_to_those_with_most_records_and_say_so() -> None:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 import attribution as at
 from attribution.cli import app
 
-CAPTURED = at.sample_path("traces/captured")
-HOPS = at.sample_path("traces/captured/broken_hops")
-COMPLETE = at.sample_path("traces/article/complete")
-BROKEN = at.sample_path("traces/article/broken")
+CAPTURED = str(Path(at.sample_path("traces/captured")).resolve())
+HOPS = str(Path(at.sample_path("traces/captured/broken_hops")).resolve())
+COMPLETE = str(Path(at.sample_path("traces/article/complete")).resolve())
+BROKEN = str(Path(at.sample_path("traces/article/broken")).resolve())
 
 
 def run(*arguments: str) -> Result:

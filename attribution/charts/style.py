@@ -72,13 +72,12 @@ def order_of(rows: Sequence[dict[str, Any]], name: str) -> list[str]:
 
 
 def team_colors(teams: Iterable[str]) -> dict[str, str]:
-    """Give each team the colour that its name stands for; teams that would share one move on to the next free."""
-    chosen: dict[str, str] = {}
-    for team in sorted(set(teams)):
-        start = zlib.crc32(team.encode("utf-8", "surrogatepass")) % len(TEAM_COLORS)
-        ring = TEAM_COLORS[start:] + TEAM_COLORS[:start]
-        chosen[team] = next((color for color in ring if color not in chosen.values()), ring[0])
-    return chosen
+    """Give each team the colour that its name stands for, whoever else is in the chart.
+
+    Two teams may share one; that is why every chart also writes the team's name.
+    """
+    digests = {team: zlib.crc32(team.encode("utf-8", "surrogatepass")) for team in teams}
+    return {team: TEAM_COLORS[digest % len(TEAM_COLORS)] for team, digest in digests.items()}
 
 
 def data(rows: list[dict[str, Any]]) -> alt.Data:
