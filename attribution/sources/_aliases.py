@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from attribution.reading import Sample
+from attribution.reading import Sample, Unreadable
+from attribution.sources._columns import read_tags
 
 #: Field → names seen in exports, likeliest first; compared without case and separators.
 ALIASES = {
@@ -175,9 +176,6 @@ def detect(sample: Sample) -> dict[str, Any]:
 
 
 def _tag_keys(document: dict[str, Any]) -> Iterable[str]:
-    from attribution.reading import Unreadable
-    from attribution.sources._columns import read_tags
-
     try:
         return read_tags(document.get("tags"))
     except Unreadable:

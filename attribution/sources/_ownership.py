@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import unquote
 
 from attribution import normalization
 from attribution.sources import Intake, Row
@@ -90,8 +91,6 @@ def split_tags(tags: Iterable[object]) -> Iterator[tuple[str, str | None]]:
 
 def split_baggage(header: object) -> dict[str, str]:
     """Read a W3C baggage header: `owner_team=support,feature=auto-classify;property`."""
-    from urllib.parse import unquote
-
     members: dict[str, str] = {}
     for member in header.split(",") if type(header) is str else ():
         key, separator, value = member.partition("=")
