@@ -144,6 +144,18 @@ def test_conformal_bounds_are_the_misses_of_their_rank() -> None:
     assert spread.interval(0.80) == (0.03, 0.35)
 
 
+def test_smoothing_is_another_way_and_never_below_nothing() -> None:
+    first = date(2026, 8, 1)
+    daily: list[str | None] = [f"{max(0.01, 60 - day + 5 * (day % 7 == 3)):.2f}" for day in range(70)]
+    ledger = ledger_of(*spend(first, daily))
+
+    row = only(ledger, method="ets")
+
+    assert row["month_to_date"] <= row["forecast"] < only(ledger)["forecast"]
+    with pytest.raises(QuestionError, match="one of weekday, ets"):
+        forecast_month(ledger, method="arima")
+
+
 def test_a_month_of_the_past_can_be_forecast_as_it_was_then() -> None:
     row = only(steady(50), as_of="2026-09-20")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 Floats = npt.NDArray[np.float64]
+#: What says what days ahead cost: from slices by day, the last day and the days ahead.
+Rule = Callable[[Floats, date, Sequence[date]], Floats]
 
 #: Days that a forecast looks back on.
 HISTORY = 28
@@ -93,7 +95,12 @@ def is_dense(numbers: Floats) -> npt.NDArray[np.bool_]:
 
 
 def pools_of(
-    costs: pa.Table, names: Sequence[str], finest: Sequence[str], days: Sequence[tuple[date, bool]], panel: Panel
+    costs: pa.Table,
+    names: Sequence[str],
+    finest: Sequence[str],
+    days: Sequence[tuple[date, bool]],
+    panel: Panel,
+    rule: Rule,
 ) -> dict[bool, Floats]:
     """Return past misses of dense and of sparse slices, sorted: of this level, and of finer ones where they are few."""
     pools: dict[bool, list[float]] = {True: [], False: []}
@@ -101,11 +108,11 @@ def pools_of(
         level = panel if depth == len(names) else panel_of(costs, finest[:depth], days)
         for kind, errors in pools.items():
             if len(errors) < ENOUGH:
-                errors += _misses(level, [day for day, _ in days], kind)
+                errors += _misses(level, [day for day, _ in days], kind, rule)
     return {kind: np.sort(np.array(errors)) for kind, errors in pools.items()}
 
 
-def _misses(panel: Panel, days: Sequence[date], wanted: bool) -> list[float]:
+def _misses(panel: Panel, days: Sequence[date], wanted: bool, rule: Rule) -> list[float]:
     """Return ln(actual rest / forecast rest) at the same day of each earlier month that the data hold whole."""
     last = days[-1]
     errors: list[float] = []
@@ -121,7 +128,7 @@ def _misses(panel: Panel, days: Sequence[date], wanted: bool) -> list[float]:
         cut = (origin - days[0]).days + 1
         ahead = [origin + timedelta(days=step) for step in range(1, (end - origin).days + 1)]
         past, rest = panel.numbers[:, :cut], panel.numbers[:, cut : cut + len(ahead)]
-        forecast = expected_days(past, origin, ahead)
+        forecast = rule(past, origin, ahead)
         forecast, actual = np.where(np.isnan(rest), 0, forecast).sum(axis=1), np.nansum(rest, axis=1)
         chosen = (is_dense(past) == wanted) & (forecast > 0) & (actual > 0)
         errors += np.log(actual[chosen] / forecast[chosen]).tolist()

@@ -21,14 +21,19 @@ from attribution.forecasts.expecting import (
     HISTORY,
     Floats,
     Panel,
+    Rule,
     expected_days,
     is_dense,
     panel_of,
     pools_of,
     sigma_of,
 )
+from attribution.forecasts.smoothing import smoothed_days
 from attribution.forecasts.spread import Spread
 from attribution.ledger import Ledger
+
+#: Ways to say what coming days cost.
+RULES: dict[str, Rule] = {"weekday": expected_days, "ets": smoothed_days}
 
 #: Complete days without which there is no forecast.
 LEAST = 14
@@ -45,6 +50,7 @@ def forecast_month(
     budget: Decimal | str | int | Mapping[str, Any] | None = None,
     as_of: str | date | None = None,
     known: Mapping[str, Decimal] | None = None,
+    method: str = "weekday",
 ) -> pd.DataFrame:
     """Forecast what the month will cost in the end, from the days before its last complete one.
 
@@ -66,6 +72,8 @@ def forecast_month(
         The last day to use; the last complete day of the data when not given.
     known
         Named lines [USD] that history cannot know, such as a price change; added to the whole's point and interval.
+    method
+        `weekday`, or `ets`: exponential smoothing with a damped trend (needs the extra `statistics`).
 
     Returns
     -------
@@ -87,7 +95,9 @@ def forecast_month(
     Traceback (most recent call last):
     attribution.errors.LedgerError: this ledger has no dated calls. Load exports first.
     """
-    names = schema.require(by)
+    names, rule = schema.require(by), RULES.get(method)
+    if rule is None:
+        raise QuestionError.bad_argument("method", method, f"one of {', '.join(RULES)}")
     if known and names:
         raise QuestionError.bad_argument("known", dict(known), "named lines for the whole only, without `by`")
     days = complete_days(ledger)
@@ -98,10 +108,10 @@ def forecast_month(
     finest = [*names, *(name for name in _FINER if name not in names)]
     costs = daily_costs(ledger, finest, COST)
     panel = panel_of(costs, names, days)
-    pools = pools_of(costs, names, finest, days, panel)
+    pools = pools_of(costs, names, finest, days, panel, rule)
     budgets = _budgets(ledger, names, budget)
     added = sum((Decimal(amount) for amount in (known or {}).values()), Decimal(0))
-    rows = [_row(names, panel, place, [day for day, _ in days], pools, budgets, added) for place in _order(panel)]
+    rows = [_row(names, panel, place, [day for day, _ in days], pools, budgets, added, rule) for place in _order(panel)]
     return _frame(names, rows)
 
 
@@ -152,12 +162,13 @@ def _row(
     pools: Mapping[bool, Floats],
     budgets: Mapping[Any, Decimal],
     added: Decimal,
+    rule: Rule,
 ) -> dict[str, Any]:
     last, member, numbers = days[-1], panel.members[place], panel.numbers[place : place + 1]
     end = last.replace(day=calendar.monthrange(last.year, last.month)[1])
     ahead = [last + timedelta(days=step) for step in range(1, (end - last).days + 1)]
     gone = [day for day, number in zip(days, numbers[0], strict=True) if _same_month(day, last) and math.isnan(number)]
-    expected = expected_days(numbers, last, [*gone, *ahead])[0]
+    expected = rule(numbers, last, [*gone, *ahead])[0]
     so_far = [amount for day, amount in zip(days, panel.amounts[place], strict=True) if _same_month(day, last)]
     spent, rest = sum(so_far, added), float(expected.sum())
     errors = pools[bool(is_dense(numbers)[0])]
