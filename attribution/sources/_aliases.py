@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from attribution.reading import Sample, Unreadable
-from attribution.sources._columns import read_tags
+from attribution.sources._tags import read_tags
 
 #: Field → names seen in exports, likeliest first; compared without case and separators.
 ALIASES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import math
 import re
 from collections.abc import Callable, Iterable
@@ -11,7 +10,8 @@ from typing import Any
 
 from attribution import normalization, schema
 from attribution.errors import ConfigurationError
-from attribution.reading import Document, Unreadable, embedded, mask
+from attribution.reading import Document, Unreadable, mask
+from attribution.sources._tags import read_tags, structured
 
 #: Words of a column map that stand for one of our columns.
 SYNONYMS = {
@@ -156,51 +156,6 @@ def _walk(value: Any, steps: list[str], path: str) -> Any:
         else:
             return None
     return value
-
-
-def structured(text: str, field: str) -> Any:
-    """Read JSON in a cell; Python's own spelling of it (`{'a': None}`) needs a reader for literals."""
-    try:
-        return embedded(text, field)
-    except Unreadable:
-        if len(text) > 100_000 or "'" not in text:
-            raise
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        raise Unreadable("not_json", "JSON in the cell", mask(text), field) from None
-
-
-def read_tags(tags: Any, separator: str | None = None) -> dict[str, Any]:
-    """Read tags in any of their shapes: objects, `key:value` lists, comma text, cloud-style Key/Value lists."""
-    if type(tags) is str and tags[:1] in ("{", "["):
-        tags = structured(tags, "tags")
-    if type(tags) is str:
-        tags = [tag for tag in tags.split(",") if tag.strip()]
-    if type(tags) is dict:
-        if type(tags.get("key")) is list and type(tags.get("value")) is list:
-            return dict(zip(tags["key"], tags["value"], strict=False))
-        return tags
-    found: dict[str, Any] = {}
-    for tag in tags if type(tags) is list else ():
-        if type(tag) is dict:
-            lower = {str(key).lower(): value for key, value in tag.items()}
-            if "key" in lower:
-                found.setdefault(str(lower["key"]), lower.get("value"))
-        elif type(tag) is str:
-            key, value = _split_tag(tag, separator)
-            if value is not None:
-                found.setdefault(key, value)
-    return found
-
-
-def _split_tag(tag: str, separator: str | None) -> tuple[str, str | None]:
-    marks = [separator] if separator else [":", "="]
-    cuts = [tag.find(mark) for mark in marks if mark in tag]
-    if not cuts:
-        return tag.strip(), None
-    cut = min(cuts)
-    return tag[:cut].strip(), tag[cut + len(separator or ":") :].strip()
 
 
 # What a field may hold.
