@@ -82,7 +82,7 @@ class Audit:
             "<tr>" + "".join(f"{left}{escape(visible(row[name]))}</td>" for name in _SHOWN) + "</tr>"
             for row in rows_of(self.verdicts)
         )
-        head = "<tr>" + "".join(f"<th>{name}</th>" for name in _SHOWN) + "</tr>"
+        head = "<tr>" + "".join(f'<th style="text-align:left">{name}</th>' for name in _SHOWN) + "</tr>"
         # Two dollar signs are a formula to a notebook, unless the class says they are not.
         return (
             '<div class="tex2jax_ignore mathjax_ignore">'
