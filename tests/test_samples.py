@@ -669,6 +669,7 @@ def test_the_unowned_share_is_the_truths_to_the_last_digit(acme: Path, ledger: L
             if c["expected_evidence"] in ("none", "rule") and c["seen_list_cost"] is not None
         ]
         assert shares.loc[month, "unowned"] == sum(unowned, Decimal(0)) == fact(acme, "unowned", month)
+        assert shares.loc[month, "not_declared"] == fact(acme, "not_declared", month)
         assert shares.loc[month, "recovered_by_rule"] == fact(acme, "recovered_by_rule", month)
 
 
