@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from attribution.ancestry import find_nearest_above
 from attribution.ledger import Ledger
+from attribution.suggestions import suggest_hops
 
 FIELDS = {"owner_team": "owner_evidence", "workflow_id": "workflow_evidence", "feature": "feature_evidence"}
 #: Evidence that stands on the call itself.
@@ -36,7 +37,7 @@ def find_lost_hops(ledger: Ledger) -> None:
         ledger.run("delete from lost_hop")
         ledger.run(_FIRST_VERDICT)
         ledger.run(_SAY_LOST)
-        for name in ("needy", "verdict", "bearer", "above", "top", "top_span", "signpost", "root_call"):
+        for name in ("needy", "verdict", "bearer", "above", "top", "top_span", "signpost", "root_call", "suggested"):
             ledger.run(f"drop table if exists {name}")
 
 
@@ -240,8 +241,10 @@ def _lost_at_the_top(ledger: Ledger) -> None:
     )
     find_nearest_above(ledger, "top", "bearer", "above")
     ledger.run(_TOPS)
-    for statement in (_ORPHANS, _CONSUMER_ROOTS, _ROOT_CALLS, _SUGGESTIONS):
+    for statement in (_ORPHANS, _CONSUMER_ROOTS, _ROOT_CALLS):
         ledger.run(statement)
+    suggest_hops(ledger, "suggested")
+    ledger.run(_SUGGESTED)
 
 
 _TOPS = """
@@ -270,67 +273,16 @@ _CONSUMER_ROOTS = """
 
 _ROOT_CALLS = """
     create or replace temp table root_call as
-    select distinct event_id, field, trace_id, span_id, service, instance, started_at, ended_at
+    select distinct event_id, service, instance, started_at, ended_at
     from top_span where is_call and not is_orphan and started_at is not null
 """
 
-_SUGGESTIONS = """
+_SUGGESTED = """
     insert into verdict
-    with received as (
-        select receive.service, receive.instance, receive.ended_at, send.service as producer,
-            receive.messaging_system, receive.destination
-        from span as receive join span as send using (message_id)
-        where receive.message_id is not null and receive.trace_id <> send.trace_id
-            and receive.kind = 'client' and send.kind in ('client', 'producer') and send.started_at < receive.started_at
-    ),
-    closed as (
-        select consumer.service, consumer.instance, consumer.ended_at, producer.service as producer,
-            consumer.messaging_system, consumer.destination
-        from span as consumer
-        left join span as producer
-            on producer.trace_id = consumer.trace_id and producer.span_id = consumer.parent_span_id
-        where consumer.kind = 'consumer' and consumer.parent_is_remote
-    ),
-    childless as (
-        select server.service, server.instance, server.started_at, server.ended_at
-        from span as server
-        left join span as child on child.trace_id = server.trace_id and child.parent_span_id = server.span_id
-        where server.kind = 'server' and child.span_id is null
-    ),
-    unanswered as (
-        select producer.service, producer.started_at, producer.messaging_system, producer.destination
-        from span as producer
-        left join span as child on child.trace_id = producer.trace_id and child.parent_span_id = producer.span_id
-            and child.kind = 'consumer'
-        left join signpost on signpost.to_trace = producer.trace_id and signpost.to_span = producer.span_id
-        where producer.kind = 'producer' and child.span_id is null and signpost.span_id is null
-    ),
-    suggestion as (
-        select call.event_id, call.field, 'H4' as signature, near.producer, call.service as consumer,
-            near.messaging_system as system, near.destination, near.ended_at as near_at, 7 as place
-        from root_call as call join received as near
-            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
-            and near.ended_at <= call.started_at
-        union all
-        select call.event_id, call.field, 'H9', near.producer, call.service, near.messaging_system, near.destination,
-            near.ended_at, 8
-        from root_call as call join closed as near
-            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
-            and near.ended_at <= call.started_at
-        union all
-        select call.event_id, call.field, 'H5', call.service, call.service, 'thread', null, near.started_at, 9
-        from root_call as call join childless as near
-            on near.service is not distinct from call.service and near.instance is not distinct from call.instance
-            and near.started_at <= call.started_at and near.ended_at >= call.ended_at
-        union all
-        select call.event_id, call.field, 'H1', near.service, call.service, near.messaging_system, near.destination,
-            near.started_at, 10
-        from root_call as call join unanswered as near
-            on near.service is distinct from call.service and near.started_at <= call.started_at
-    )
-    select event_id, field, signature, arg_max(producer, (near_at, producer)), arg_max(consumer, (near_at, producer)),
-        arg_max(system, (near_at, producer)), arg_max(destination, (near_at, producer)), false, place
-    from suggestion group by event_id, field, signature, place
+    select top_span.event_id, top_span.field, signature, producer, consumer, system, suggested.destination, false,
+        6 + preference
+    from suggested join (select distinct event_id, field from top_span where is_call and not is_orphan) as top_span
+        using (event_id)
 """
 
 #: Other spans of the request carry a team and no span of the call's path does (in this process), or nobody does.

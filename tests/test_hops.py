@@ -179,6 +179,34 @@ def test_h9_never_blames_a_consumer_that_ended_after_the_call_began() -> None:
     ) == [("H11", None, "worker", None, True)]
 
 
+def sent(name: str, service: str, second: int) -> dict[str, Any]:
+    when = NOON + timedelta(seconds=second)
+    return hop(name, "send", service=service, kind="producer", started_at=when, messaging_system="celery")
+
+
+def test_h1_suggests_the_last_message_of_another_service_that_nothing_took() -> None:
+    late = NOON + timedelta(seconds=10)
+    said = [sent("p1", "shop", 1), sent("p2", "api", 2), sent("p3", "worker", 3), sent("p4", "worker", 4)]
+    call_of = {name: spanned(name, f"t-{name}", "s", service=name, started_at=late) for name in ("worker", "other")}
+    assert found(*said, call_of["worker"]) == [("H1", "api", "worker", "celery", False)]
+    assert found(*said, call_of["other"]) == [("H1", "worker", "other", "celery", False)]
+
+
+def test_h1_never_suggests_a_message_sent_after_the_call() -> None:
+    assert found(sent("p1", "api", 20), spanned("c", "t", "s", service="worker")) == [
+        ("H11", None, "worker", None, True)
+    ]
+
+
+def test_h5_is_suggested_while_any_request_of_the_process_is_open() -> None:
+    long = hop("r1", "a", kind="server", ended_at=NOON + timedelta(seconds=60))
+    short = hop("r2", "b", kind="server", started_at=NOON + timedelta(seconds=5), ended_at=NOON + timedelta(seconds=6))
+    inside = NOON + timedelta(seconds=30)
+    said = spanned("c", "t", "s", service="app", started_at=inside, ended_at=inside)
+    assert found(long, short, said) == [("H5", "app", "app", "thread", False)]
+    assert found(short, said) == [("H11", None, "app", None, True)]
+
+
 def test_h10_two_teams_on_one_path() -> None:
     assert found(
         hop("t", "root", service="web", owner_team="support"),
