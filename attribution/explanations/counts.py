@@ -42,7 +42,7 @@ class Question:
 
 def common_tables(question: Question) -> str:
     """Return the common tables up to `branch_count`, `request_count` and `meter_count`."""
-    return ",".join((_events(question), _homes(question), _attempts(question), _tallies(question)))
+    return ",".join((_events(question), _places(question), _homes(question), _attempts(question), _tallies(question)))
 
 
 def in_window(question: Question) -> str:
@@ -74,13 +74,8 @@ def _events(question: Question) -> str:
     )"""
 
 
-def _homes(question: Question) -> str:
-    """Say which segment calls with missing ownership are part of, where other tags settle it.
-
-    A call whose workflow, or else whose service and key, occurs in these periods with exactly one fuller set of
-    team, workflow and feature belongs to that segment's activity. Its cost stays where it is tagged; a move
-    between the two is then better tagging, not more use.
-    """
+def _places(question: Question) -> str:
+    """Which ownership occurs, as complete as it is, and with which callers."""
     return f"""
     signature as (
         select row_number() over (
@@ -102,13 +97,25 @@ def _homes(question: Question) -> str:
             from signature
         )
     ),
-    caller as (
-        select distinct service, api_key_id, owner_team, workflow_id, feature
-        from event_named
-        where is_whole and (service, api_key_id) in (
-            select (service, api_key_id) from signature where coalesce(service, api_key_id) is not null
-        )
+    asked_caller as (
+        select distinct service, api_key_id from signature where coalesce(service, api_key_id) is not null
     ),
+    caller as (
+        select distinct e.service, e.api_key_id, owner_team, workflow_id, feature
+        from event_named e join asked_caller a
+            on e.service is not distinct from a.service and e.api_key_id is not distinct from a.api_key_id
+        where is_whole
+    )"""
+
+
+def _homes(question: Question) -> str:
+    """Say which segment calls with missing ownership are part of, where other tags settle it.
+
+    A call whose workflow, or else whose service and key, occurs in these periods with exactly one fuller set of
+    team, workflow and feature belongs to that segment's activity. Its cost stays where it is tagged; a move
+    between the two is then better tagging, not more use.
+    """
+    return f"""
     candidate as (
         select signature_id, place_id, p.known, 1 as rung
         from signature s join place p using (workflow_id)

@@ -37,7 +37,8 @@ _BRANCH = "segment_id, step, model, service_tier, role, attempt_model, attempt_t
 def statement(question: Question, method: str) -> str:
     """Return the one statement: a row per leaf, its exact costs, and its exact effect by driver."""
     return f"""
-    with {common_tables(question)}, {_closed()}, {_quotes(question)}, {_denominators()}, {_factors(question)},
+    with {common_tables(question)}, {_closed()}, {_quotes(question)},
+    {_denominators()}, {_leaves()}, {_factors(question)},
     path as (select *, {rules.points()} from factor),
     weighted as (select *, {rules.weights(method)} from path),
     effect as (select *, {rules.effects(method)}, {rules.alone()} as alone from weighted),
@@ -100,7 +101,12 @@ def _denominators() -> str:
                 sum(cost_0) as cost_0, sum(cost_1) as cost_1
             from meter_cost group by all
         )
-    ),
+    )"""
+
+
+def _leaves() -> str:
+    """Each leaf beside the counts that its factors are made of."""
+    return f"""
     leaf as (
         select m.place_id, m.cost_0 as own_0, m.cost_1 as own_1, s.*, c.* exclude (segment_id),
             r.attempts_0, r.attempts_1, u.* exclude ({_BRANCH}), quote_0, quote_1,
