@@ -1,4 +1,4 @@
-"""Who owns each dollar of an AI API bill, and can you prove it?
+"""Tell who owns each dollar of an AI API bill, and prove it.
 
 The front door: every verb is a function of a ledger. Rooms are imported when first used, so that
 `import attribution` costs next to nothing.

@@ -1,4 +1,4 @@
-"""Sampling is a state: when spans are a sample, the gateway or the bill is the population and spans prove no dollars."""
+"""Sampling is a state: where spans are a sample, the gateway or bill is the population and spans prove no dollars."""
 
 from __future__ import annotations
 

@@ -55,7 +55,8 @@ def anthropic_usage_pages(records: int) -> Iterator[str]:
             anthropic_usage(model=f"model-{n % 25}", api_key_id=f"apikey_{n}", uncached_input_tokens=n + page)
             for n in range(500)
         ]
-        yield json.dumps(anthropic_page(*results, day=f"20{20 + page // 336:02d}-{page // 28 % 12 + 1:02d}-{page % 28 + 1:02d}")) + "\n"  # fmt: skip
+        day = f"20{20 + page // 336:02d}-{page // 28 % 12 + 1:02d}-{page % 28 + 1:02d}"
+        yield json.dumps(anthropic_page(*results, day=day)) + "\n"
 
 
 def google_rows(records: int) -> Iterator[str]:
@@ -138,7 +139,8 @@ def main() -> None:
     records = int(sys.argv[1]) if len(sys.argv) > 1 else 200_000
     names = sys.argv[2:] or [*PAGES, *TABLES]
     print(
-        f"{'source':<22}{'file':<9}{'records':>9}{'lines':>10}{'CPU-s':>8}{'wall':>8}{'rec/CPU-s':>11}{'MB':>7}{'× scan':>9}"
+        f"{'source':<22}{'file':<9}{'records':>9}{'lines':>10}"
+        f"{'CPU-s':>8}{'wall':>8}{'rec/CPU-s':>11}{'MB':>7}{'× scan':>9}"
     )
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

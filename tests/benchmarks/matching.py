@@ -27,7 +27,8 @@ OBSERVED = """
         case when role = 'client_span' then 's' || call end, case when role = 'client_span' then 'r' || call // 3 end,
         'chatcmpl-' || call, case when role = 'gateway_log' then 'g' || call end,
         case when role = 'gateway_log' then 'g' || call end,
-        timestamp '2026-10-01' + to_seconds(call // 10), timestamp '2026-10-01' + to_seconds(call // 10 + 2), 'ok', 'chat',
+        timestamp '2026-10-01' + to_seconds(call // 10),
+        timestamp '2026-10-01' + to_seconds(call // 10 + 2), 'ok', 'chat',
         'openai', 'gpt-5-mini', 'gpt-5-mini', 1000 + call % 997, 100 + call % 97, true,
         case when role = 'client_span' and call % 10 > 0 then 'team-' || call // 3 % 40 end,
         case when role = 'client_span' then 'wf-' || call // 3 % 200 end, 'f-' || call // 3 % 300
