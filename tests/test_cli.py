@@ -182,7 +182,7 @@ def test_check_could_not_run_without_files_calls_or_a_readable_file(tmp_path: Pa
     assert run("check", str(tmp_path / "nowhere")).exit_code == 2
     assert run("check", str(tmp_path / "empty")).exit_code == 2
     assert run("check", str(tmp_path / "notes.jsonl")).exit_code == 2
-    assert run("check", COMPLETE, str(tmp_path / "notes.jsonl")).exit_code == 2
+    assert run("check", COMPLETE, f"{tmp_path}/./notes.jsonl").exit_code == 2
     assert run("check", HOPS, "--period", "2020-01").exit_code == 2
 
 
@@ -250,3 +250,14 @@ def test_progress_is_told_file_by_file_and_shown_on_terminals_only() -> None:
 
     assert [path for path in told if not path.endswith(".txt")] == [row["path"] for row in loaded.files]
     assert run("hops", HOPS).stderr == ""
+
+
+def test_stopping_a_check_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    from attribution import building
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(building, "add", stop)
+
+    assert run("check", COMPLETE).exit_code == 130

@@ -17,8 +17,8 @@ from typer.core import TyperGroup
 from attribution.errors import AttributionError
 from attribution.showing import visible
 
-#: Exit codes: all is well; the answer is no; it could not be answered.
-WELL, NO, COULD_NOT_RUN = 0, 1, 2
+#: Exit codes: all is well; the answer is no; it could not be answered; the user stopped it.
+WELL, NO, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 
 #: Command modules in the order in which help lists them.
 MODULES = (
@@ -50,6 +50,8 @@ class Commands(TyperGroup):
             raise typer.Exit(COULD_NOT_RUN) from None
         except BrokenPipeError:
             raise  # whoever read us has seen enough
+        except KeyboardInterrupt:
+            raise typer.Exit(INTERRUPTED) from None
         except OSError as error:
             what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
             typer.echo(f"attribution: {visible(what)}. Nothing was answered.", err=True)
@@ -98,9 +100,6 @@ def main() -> None:
     """Run the command line; a fault of ours exits with 2, so that CI never takes it for a verdict."""
     try:
         app()
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(COULD_NOT_RUN)
     except Exception:
         traceback.print_exc()
         sys.exit(COULD_NOT_RUN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -83,8 +84,9 @@ def parse_share(given: str) -> Decimal:
 
 def _require_all(paths: list[str], loaded: Loaded) -> None:
     """Refuse to judge when a file that was named could not be read: its calls would be missing."""
+    named = {Path(path) for path in paths}
     for path, why in loaded.refused:
-        if path in paths:
+        if Path(path) in named:
             raise SourceError(why)
 
 
