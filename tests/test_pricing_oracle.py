@@ -157,3 +157,28 @@ def test_the_statement_agrees_with_fractions_to_the_last_digit(
     expected = {event["call_id"]: oracle(book, event) for event in events}
     assert found == expected
     assert (lines or 0) == sum(cost for cost in expected.values() if cost is not None)
+
+
+fractions = st.tuples(st.integers(0, 1000), st.integers(1, 1000)).map(lambda pair: (min(pair), max(pair)))
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(price=prices, counts=st.lists(counts, min_size=4, max_size=4), cuts=st.lists(fractions, max_size=3))
+def test_stacked_discounts_are_exact_until_the_pico_dollar(
+    price: Decimal, counts: list[int], cuts: list[tuple[int, int]]
+) -> None:
+    book = PriceBook([Rate("openai", "m", meter, price, 10**6) for meter in ("input", "output")], [], {}, T0)
+    plain: dict[str, Any] = {"kind": "discount", "provider": "openai", "place": "contracts.csv:1"}
+    terms = [
+        {**plain, "contract_id": str(n), "numerator": above, "denominator": below, "stack_order": n}
+        for n, (above, below) in enumerate(cuts)
+    ]
+    events = [call(str(n), model="m", input_tokens=i, output_tokens=0, list_cost=None) for n, i in enumerate(counts)]
+    with ledger_of(*events, contract=terms) as ledger:
+        at.price_events(ledger, book)
+        found = dict(ledger.rows("select call_id, contracted_cost from cost_event"))
+
+    paid = Fraction(price) / 10**6
+    for above, below in cuts:
+        paid *= Fraction(above, below)
+    assert found == {str(n): Decimal(round(paid * i * PICO)) / PICO for n, i in enumerate(counts)}

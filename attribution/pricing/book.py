@@ -78,10 +78,13 @@ class PriceBook:
     fingerprint: str = ""
     _by_model: dict[tuple[str, str], list[Rate]] = field(default_factory=dict, repr=False)
     _by_provider: dict[str, list[Name]] = field(default_factory=dict, repr=False)
+    _models: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         for rate in self.rates:
             self._by_model.setdefault((rate.provider, rate.model), []).append(rate)
+        for provider, model in sorted(self._by_model):
+            self._models.setdefault(provider, []).append(model)
         for name in self.names:
             self._by_provider.setdefault(name.provider, []).append(name)
 
@@ -91,11 +94,11 @@ class PriceBook:
 
     def providers(self) -> list[str]:
         """Return the providers that have prices, sorted."""
-        return sorted({provider for provider, _ in self._by_model})
+        return sorted(self._models)
 
     def models(self, provider: str) -> list[str]:
         """Return the models of a provider that have prices, sorted."""
-        return sorted(model for owner, model in self._by_model if owner == provider)
+        return self._models.get(provider, [])
 
     def names_of(self, provider: str) -> Iterable[Name]:
         """Return the naming clauses of a provider in their order."""

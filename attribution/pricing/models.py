@@ -179,5 +179,7 @@ def _candidates(name: str) -> Iterator[tuple[str, str | None]]:
 
 
 def _near(book: PriceBook, provider: str, name: str) -> str:
-    near = difflib.get_close_matches(name, book.models(provider), n=3, cutoff=0.6)
+    """Suggest names that begin alike; comparing with all would take long where thousands of names are unknown."""
+    alike = [model for model in book.models(provider) if model[:2] == name[:2]]
+    near = difflib.get_close_matches(name, alike, n=3, cutoff=0.6)
     return f"; near: {', '.join(near)}" if near else ""
