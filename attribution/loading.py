@@ -20,10 +20,11 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from attribution import reading, rewrites, schema, sources
+from attribution import reading, schema, settling, sources
 from attribution.errors import SourceError
 from attribution.ledger import Ledger, column_list
 from attribution.reading import Limits, Read, Sample, Unreadable
+from attribution.settling import FATES, KEYS
 from attribution.sources import Intake, Run, Source
 
 #: What a folder may hold beside data; a file given by name is always read.
@@ -46,17 +47,6 @@ _NOT_DATA = {
 _NOT_DATA_FOLDERS = {"truth", "config"}
 #: Bedrock writes prompts and answers that are too large for its log beside it, and a note that it may write at all.
 _BODIES_BELOW, _BODIES, _NOTE = "BedrockModelInvocationLogs", "data", "amazon-bedrock-logs-permission-check"
-KEYS = {"observation": ("observation_id",), "span": ("trace_id", "span_id"), "bill_line": ("bill_line_id",)}
-#: Of two states of one record the later, then the larger, then the larger text is kept, whatever came first.
-_PREFER = {
-    "observation": ("updated_at", "ended_at", "output_tokens", "input_tokens"),
-    "span": ("updated_at", "ended_at"),
-    "bill_line": ("exported_at",),
-}
-_PLACE = {"file_id", "line", "record_no"}
-#: What two tellings of a bill line are told apart by, for people.
-_AMOUNT = "cast(coalesce(billed_cost, estimated_cost, quantity) as varchar)"
-_FATES = ("duplicates", "superseded", "conflicting")
 #: Rows that are put into the engine at a time.
 _INSERT_ROWS = 50_000
 
@@ -72,7 +62,7 @@ class Loaded:
 
     def frame(self) -> pd.DataFrame:
         """One row per file with its conservation numbers."""
-        names = ["path", "source", "state", "records", "accepted", "context", *_FATES, "quarantined"]
+        names = ["path", "source", "state", "records", "accepted", "context", *FATES, "quarantined"]
         return pd.DataFrame([{name: row[name] for name in names} for row in self.files], columns=names)
 
 
@@ -263,7 +253,7 @@ class _Loader:
         identity = [digest, source.NAME, str(source.VERSION), row["map_digest"] or ""]
         row["file_id"] = hashlib.sha256("/".join(identity).encode()).hexdigest()[:32]
         if known := self.ledger.rows(_KNOWN_FILE, {"file_id": row["file_id"], "exported_at": run.exported_at}):
-            names = ("records", "accepted", "context", *_FATES, "quarantined")
+            names = ("records", "accepted", "context", *FATES, "quarantined")
             self.loaded.files.append(row | dict(zip(names, known[0], strict=True)) | {"state": "already loaded"})
             return
         with self.ledger.transaction():
@@ -336,73 +326,11 @@ class _Loader:
             self.ledger.run(insert, bound)
 
     def _settle(self, row: dict[str, Any], source: Source, intake: Intake) -> None:
-        """Move staged rows into the ledger: new, identical duplicate, later state, or conflict."""
-        self.ledger.run("create or replace temp table fate (record_no bigint, fate varchar)")
-        is_state = getattr(source, "SUPERSEDES", False)
-        row["first_at"], row["last_at"] = self.ledger.rows(_TIME_RANGE)[0]
-        if getattr(source, "CELLS_REPEAT", False):
-            rewrites.number_repeats(self.ledger)
-        if intake.run.is_current is False or hasattr(source, "REWRITES"):
-            rewrites.settle_periods(
-                self.ledger, row["source"], row["file_id"], intake.run, intake.periods,
-                has_buckets=getattr(source, "BUCKETS", False),
-            )  # fmt: skip
-        self.ledger.run(_NOTE_CALL_RECORDS)
-        for table in KEYS:
-            if self.ledger.value(f"select count(*) from staged_{table}"):
-                prefer = getattr(source, "PREFER", _PREFER[table]) if table == "observation" else _PREFER[table]
-                self._settle_table(table, row, is_state, schema.require(prefer, of=table))
-        self.ledger.run(_KEEP_PARTLY_NEW)
-        counts = dict(self.ledger.rows(_FATE_COUNTS))
-        row |= {
-            "records": intake.records,
-            "context": intake.context,
-            "quarantined": intake.quarantined,
-            "is_complete": intake.is_complete,
-        }
-        row |= {fate: counts.get(fate, 0) for fate in _FATES}
-        row["accepted"] = row["records"] - row["context"] - row["quarantined"] - sum(row[fate] for fate in _FATES)
+        """Move staged rows into the ledger and write down what became of the file's records."""
+        settling.settle(self.ledger, row, source, intake)
         self._write_places(row, intake.faults)
         for table in KEYS:
             self.ledger.run(f"drop table staged_{table}")
-
-    def _settle_table(self, table: str, row: dict[str, Any], is_state: bool, prefer: list[str]) -> None:
-        """Keep one row per key: the later, then the larger one, whichever file came first."""
-        key = ", ".join(KEYS[table])
-        names = [n for n in schema.table(table).names if n not in ("file_id", "source")]
-        bound = {"file_id": row["file_id"], "source": row["source"]}
-        clash = self.ledger.value(_CLASHES.format(table=table, key=key))
-        if clash:
-            self._resolve_clashes(table, key, row, is_state, prefer)
-        self.ledger.run(
-            f'insert into "{table}" ({column_list(names)}, file_id, source) '
-            f"select {column_list(names)}, $file_id, $source from staged_{table}",
-            bound,
-        )
-
-    def _resolve_clashes(self, table: str, key: str, row: dict[str, Any], is_state: bool, prefer: list[str]) -> None:
-        """Rank all rows of a contested key, in the ledger and in the file, and keep the first."""
-        content = [n for n in schema.table(table).names if n not in {*_PLACE, "source"}]
-        parts = {
-            "table": table,
-            "key": key,
-            "columns": column_list(content),
-            "compared": column_list([name for name in content if name != "exported_at"]),
-            "prefer": ", ".join(f"{name} desc nulls last" for name in prefer),
-            "same_key": " and ".join(f"other.{k} = clash.{k}" for k in KEYS[table]),
-            "stored_record": "record_no" if table == "bill_line" else "null",
-            "shown": _AMOUNT if table == "bill_line" else "cast(null as varchar)",
-            "key_text": " || '/' || ".join(f"cast(loser.{k} as varchar)" for k in KEYS[table]),
-        }
-        bound = {"file_id": row["file_id"]}
-        fate = {"fate": "superseded" if is_state else "conflicting"}
-        self.ledger.run(_RANK.format(**parts), bound)
-        self.ledger.run(_LOSERS, fate)
-        if not is_state:
-            self.ledger.run(_NOTE_CONFLICTS.format(**parts))
-        recount = _RECOUNTS[table].format(**fate)
-        for statement in (_DROP_STORED.format(**parts), recount, _DROP_STAGED.format(**parts)):
-            self.ledger.run(statement)
 
     def _write_places(self, row: dict[str, Any], faults: list[dict[str, Any]]) -> None:
         names = schema.table("source_file").names
@@ -428,113 +356,6 @@ _KNOWN_FILE = (
     "and (cast($exported_at as bigint) is null "
     "or coalesce(exported_at >= make_timestamp(cast($exported_at as bigint)), false))"
 )
-_FATE_COUNTS = """
-    with worst as (select record_no, min(fate) as fate from fate group by record_no)
-    select fate, count(*) from worst group by fate order by fate
-"""
-_TIME_RANGE = """
-    with moment as (
-        select started_at as time from staged_observation
-        union all select started_at from staged_span
-        union all select period_start from staged_bill_line
-    )
-    select min(time), max(time) from moment
-"""
-_CLASHES = """
-    select (select count(*) - count(distinct ({key})) from staged_{table})
-        + (select count(*) from staged_{table} as staged semi join "{table}" using ({key}))
-"""
-_RANK = """
-    create or replace temp table clash as
-    with contested as (
-        select {key} from (
-            select {key} from staged_{table}
-            union all select {key} from "{table}" semi join staged_{table} using ({key})
-        )
-        group by {key} having count(*) > 1
-    ),
-    side as (
-        select {columns}, record_no, null as stored_record, line, $file_id as file_id
-        from staged_{table} semi join contested using ({key})
-        union all
-        select {columns}, null, {stored_record}, line, file_id from "{table}" semi join contested using ({key})
-    ),
-    weighed as (select *, md5(cast(row({compared}) as varchar)) as content from side),
-    ranked as (
-        select *, row_number() over (
-            partition by {key} order by {prefer}, content desc, record_no nulls first, file_id
-        ) as place
-        from weighed
-    )
-    select {key}, record_no, stored_record, line, file_id, {shown} as shown, place = 1 as is_winner,
-        content = first_value(content) over (partition by {key} order by place) as is_same
-    from ranked
-"""
-_LOSERS = """
-    insert into fate
-    select record_no, case when is_same then 'duplicates' else $fate end
-    from clash where record_no is not null and not is_winner
-"""
-_NOTE_CONFLICTS = """
-    insert into conflict (kind, key, field, kept, kept_at, other, other_at)
-    select 'same_id', {key_text}, case when winner.shown <> loser.shown then 'amount' end,
-        winner.shown, winner.file_id || ':' || winner.line, loser.shown, loser.file_id || ':' || loser.line
-    from clash as loser join clash as winner using ({key})
-    where winner.is_winner and not loser.is_winner and not loser.is_same
-    order by all
-"""
-_RECOUNT_EARLIER = """
-    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
-    from (
-        select file_id, count(*) as records from clash where record_no is null and not is_winner group by file_id
-    ) as lost
-    where source_file.file_id = lost.file_id
-"""
-#: A record of a bill has several lines; it is lost when none of them is left.
-_RECOUNT_RECORDS = """
-    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
-    from (
-        select clash.file_id, count(distinct stored_record) as records
-        from clash
-        anti join bill_line as kept on kept.file_id = clash.file_id and kept.record_no = clash.stored_record
-        where clash.record_no is null and not is_winner
-        group by clash.file_id
-    ) as lost
-    where source_file.file_id = lost.file_id
-"""
-#: A call is an observation and a span at once; its record is lost with the observation and not once more.
-_RECOUNT_SPANS = """
-    update source_file set accepted = accepted - lost.records, {fate} = {fate} + lost.records
-    from (
-        select clash.file_id, count(*) as records
-        from clash anti join call_record using (file_id, line, trace_id, span_id)
-        where clash.record_no is null and not is_winner
-        group by clash.file_id
-    ) as lost
-    where source_file.file_id = lost.file_id
-"""
-_NOTE_CALL_RECORDS = """
-    create or replace temp table call_record as
-    select distinct file_id, line, trace_id, span_id
-    from observation semi join staged_span using (trace_id, span_id)
-"""
-_RECOUNTS = {"observation": _RECOUNT_EARLIER, "span": _RECOUNT_SPANS, "bill_line": _RECOUNT_RECORDS}
-#: A record is new as long as any of its rows is; one that contradicts another stays a conflict.
-_KEEP_PARTLY_NEW = """
-    delete from fate
-    where record_no in (select record_no from staged_bill_line)
-        or fate <> 'conflicting' and record_no in (
-            select record_no from staged_observation union all select record_no from staged_span
-        )
-"""
-_DROP_STORED = """
-    delete from "{table}" as other using clash
-    where {same_key} and clash.record_no is null and not clash.is_winner and other.file_id = clash.file_id
-"""
-_DROP_STAGED = """
-    delete from staged_{table} as other using clash
-    where {same_key} and other.record_no = clash.record_no and not clash.is_winner
-"""
 
 
 _ARROW = {

@@ -310,6 +310,24 @@ def test_an_azure_run_replaces_the_month_to_date(tmp_path: Path) -> None:
     assert counts(ledger, *NAMES) == (8, 3, 2, 0, 3, 0, 0)
 
 
+def test_what_two_exports_tell_alike_is_told_once(tmp_path: Path) -> None:
+    """azure.md, Trap 5: actual and amortised exports share all rows but those of commitments."""
+    text = (SOURCES / "azure_cost" / "illustrative_actual_cost_models.csv").read_text(encoding="utf-8")
+    for kind in ("ActualCost", "AmortizedCost"):
+        place = tmp_path / kind / "20260901-20260930" / "run"
+        told = {
+            "exportConfig": {"exportName": kind, "type": kind},
+            "runInfo": {"submittedTime": "2026-10-05T06:00:00Z", "runId": "run"},
+        }
+        write(place / "manifest.json", told)
+        (place / "part_0_0001.csv").write_text(text + ("\n" if kind == "ActualCost" else ""), encoding="utf-8")
+
+    ledger = bill(tmp_path)
+
+    assert total(ledger) == Decimal("0.506")
+    assert counts(ledger, *NAMES) == (8, 3, 2, 3, 0, 0, 0)
+
+
 def test_lines_keep_their_identity_when_a_report_is_shuffled(tmp_path: Path) -> None:
     header, *rows = (SOURCES / "focus" / "v10_anonymised_real_subset.csv").read_bytes().splitlines(keepends=True)
     shuffled = tmp_path / "shuffled.csv"
