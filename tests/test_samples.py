@@ -156,6 +156,24 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path: Path) -> None:
     assert digests(tmp_path) == {"mine.txt": hashlib.sha256(b"mine").hexdigest()}
 
 
+def test_an_empty_folder_is_filled_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+
+    write_sample(tmp_path / "empty", calls=40, months=1)
+
+    assert sorted(path.name for path in (tmp_path / "empty").iterdir()) == ["config", "data", "truth"]
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_a_path_through_a_file_is_refused_and_the_file_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(OSError, match="file"):
+        write_sample(tmp_path / "file" / "new", calls=40, months=1)
+
+    assert digests(tmp_path) == {"file": hashlib.sha256(b"mine").hexdigest()}
+
+
 # Prices and sizes come from outside
 
 

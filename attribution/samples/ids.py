@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
 Strings = list[str]
@@ -23,8 +21,3 @@ class Ids:
     def uuids(self, count: int) -> Strings:
         """Return random ids in the form of UUIDs of version 4."""
         return [f"{h[:8]}-{h[8:12]}-4{h[13:16]}-a{h[17:20]}-{h[20:]}" for h in self.hexes(count, 32)]
-
-
-def with_prefixes(prefixes: Iterator[str], texts: Strings) -> Strings:
-    """Join a prefix to each id."""
-    return [prefix + text for prefix, text in zip(prefixes, texts, strict=True)]

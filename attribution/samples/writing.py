@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -98,10 +100,16 @@ def write_sample(
     """
     root, chosen = Path(folder), choose_faults(faults)
     _check(root, calls, months, seed)
+    with _whole_or_nothing(root) as place:
+        month_usd = _write(place, calls, months, seed, chosen)
+    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{month_usd:.2f}"))
+
+
+def _write(place: Path, calls: int, months: int, seed: int, chosen: frozenset[str]) -> float:
+    """Write everything below a folder; return what October is steered to [USD]."""
     company = load_company()
     steering = begin(calls, months, company, seed, chosen)
-    root.mkdir(parents=True, exist_ok=True)
-    with Folder(root) as files:
+    with Folder(place) as files:
         truth, facts = Truth(files), Facts(chosen)
         bills = Bills(company, steering.month_usd, days_of(months), chosen)
         for page in _pages(company, steering, calls, months, seed, chosen):
@@ -118,7 +126,26 @@ def write_sample(
             deliver_twice(files)
         write_bill_truth(bills, files)
         facts.write(files, bills, steering.month_usd)
-    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{steering.month_usd:.2f}"))
+    return steering.month_usd
+
+
+@contextmanager
+def _whole_or_nothing(root: Path) -> Iterator[Path]:
+    """Write beside the folder and move at the end, so that nobody ever finds half a company under its name."""
+    root.parent.mkdir(parents=True, exist_ok=True)
+    place = root.resolve().parent / f".{root.resolve().name}.partial-{os.getpid()}"
+    place.mkdir()
+    try:
+        yield place
+        if root.exists():
+            for made in sorted(place.iterdir()):
+                made.replace(root / made.name)
+            place.rmdir()
+        else:
+            place.replace(root)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
 
 
 def _check(root: Path, calls: int, months: int, seed: int) -> None:

@@ -17,7 +17,6 @@ from attribution.samples.files import Folder
 EXPORT = "acme-cur2"
 _MAP = pa.map_(pa.string(), pa.string())
 _TIME = pa.timestamp("ms", tz="UTC")
-_DOUBLES = ("usage_amount", "unblended_cost", "net_unblended_cost")
 SCHEMA = pa.schema(
     [
         ("identity_line_item_id", pa.string()),
