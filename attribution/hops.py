@@ -44,7 +44,8 @@ def find_lost_hops(ledger: Ledger) -> None:
 def broken_hops(ledger: Ledger) -> pd.DataFrame:
     """Show which hop loses which ownership field, dearest first, with its remedy.
 
-    Dollars are list cost of the calls below the hop, each call counted once per row. A row with `is_provable` false
+    Dollars are list cost of the calls below the hop, each call counted once per row; the hop that leaves most dollars
+    without a team at the call comes first, those that lose only a workflow or feature last. A row with `is_provable` false
     is what kinds and times of spans suggest; it is never used to assign an owner.
 
     Parameters
@@ -56,7 +57,7 @@ def broken_hops(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `signature` (H1–H11), `title`, `producer`, `consumer`, `system`, `destination`, `fields`, `calls`,
-        `list_cost` [USD], `unpriced_calls`, `recovered` [USD] (an owner was found by evidence beside the call),
+        `list_cost` [USD], `not_declared` [USD] (the part whose team is not on the call), `unpriced_calls`, `recovered` [USD] (an owner was found by evidence beside the call),
         `since` [UTC], `is_provable`, `remedy`.
 
     Examples
@@ -330,6 +331,9 @@ _BROKEN_HOPS = """
     summed as (
         select signature, producer, consumer, system, destination, fields, is_provable, count(*) as calls,
             cast(coalesce(sum(cost), 0) as decimal(38, 12)) as list_cost,
+            cast(coalesce(sum(cost) filter (
+                where owner_evidence not in ('declared', 'matched', 'exclusive_key')), 0) as decimal(38, 12))
+                as not_declared,
             count(*) filter (where is_unpriced) as unpriced_calls,
             cast(coalesce(sum(cost) filter (where owner_evidence not in ('none', 'rule')), 0) as decimal(38, 12))
                 as recovered,
@@ -337,10 +341,10 @@ _BROKEN_HOPS = """
         from priced group by all
     )
     select summed.signature, coalesce(exact.title, general.title) as title, producer, consumer, summed.system,
-        destination, fields, calls, list_cost, unpriced_calls, recovered, since, is_provable,
+        destination, fields, calls, list_cost, not_declared, unpriced_calls, recovered, since, is_provable,
         coalesce(exact.remedy, general.remedy) as remedy
     from summed
     left join remedy as exact on exact.signature = summed.signature and exact.system = summed.system
     left join remedy as general on general.signature = summed.signature and general.system is null
-    order by list_cost desc, calls desc, signature, producer, consumer, summed.system, destination, fields, is_provable
+    order by not_declared desc, list_cost desc, calls desc, signature, producer, consumer, summed.system, destination, fields, is_provable
 """
