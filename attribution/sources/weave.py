@@ -41,7 +41,8 @@ def read(document: Document, line: int, intake: Intake) -> None:
     told: dict[Any, Document] = {model: an_object(counts, "summary.usage") for model, counts in usage.items()}
     if not told and _provider(span["name"]) is not None:
         # A provider's own function without usage failed, or streamed without saying.
-        told = {mapping(document.get("inputs")).get("model"): {}}
+        asked = mapping(document.get("inputs")).get("model")
+        told = {asked if isinstance(asked, str) else None: {}}
     observations = [_observation(document, span, model, counts, intake) for model, counts in told.items()]
     for row in observations[:1]:
         span |= {name: row[name] for name in ("owner_team", "workflow_id", "feature", "claimed_team") if name in row}
