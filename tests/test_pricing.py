@@ -479,6 +479,10 @@ def test_discounts_are_exact_fractions_and_stack_in_their_order() -> None:
     assert contracted(first, second, input_tokens=3) == [(Decimal("0.0000001125"), Decimal("0.000000061875"))]
 
 
+def test_a_discount_of_everything_is_paid_with_nothing() -> None:
+    assert contracted(contract("all", kind="discount", numerator=0, denominator=1)) == [(Decimal("0.0375"), Decimal(0))]
+
+
 def test_a_contract_price_goes_before_a_discount_and_the_more_specific_one_first() -> None:
     general = contract("g", kind="price", price=Decimal(9), price_per=MILLION)
     own = contract("o", kind="price", model="m", meter="input", price=Decimal("0.5"), price_per=MILLION)

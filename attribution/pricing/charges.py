@@ -83,8 +83,8 @@ def _tiered(ledger: Ledger, term: Term, terms: Sequence[Term], start: datetime, 
     spent = _spent(ledger, term, start, end)
     bounds = [t.over for t in terms if t.kind == term.kind and t.contract_id == term.contract_id and t.over > term.over]
     part = max(min([spent, *bounds]) - term.over, Fraction(0))
-    credit = part * ((term.factor or 1) - 1)
-    return term, spent, credit, f"{1 - (term.factor or 1)} off what is above {_dollars(term.over):f} USD"
+    credit = part * (term.paid - 1)
+    return term, spent, credit, f"{1 - term.paid} off what is above {_dollars(term.over):f} USD"
 
 
 def _commitment(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _Line:

@@ -39,6 +39,11 @@ class Term:
     quantity: Fraction = Fraction(0)
 
     @property
+    def paid(self) -> Fraction:
+        """What is paid of the list price; all of it where the term is no discount."""
+        return Fraction(1) if self.factor is None else self.factor
+
+    @property
     def rank(self) -> int:
         """How specific the term is: what it names counts."""
         return sum(named is not None for named in (self.model, self.service_tier, self.meter))
@@ -95,7 +100,7 @@ def _contracted(cell: Cell, terms: Sequence[Term]) -> dict[str, Fraction]:
             price = Fraction(cell.rates[meter].price) / cell.rates[meter].per
             discounts = [t for t in terms if t.kind == "discount" and t.meter in (None, meter)]
             for discount in sorted(discounts, key=lambda t: (t.stack_order, t.contract_id)):
-                price *= discount.factor or 1
+                price *= discount.paid
             contracted[meter] = price
     return contracted
 

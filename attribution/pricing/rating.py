@@ -106,10 +106,9 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         """,
         {"fingerprint": book.fingerprint, "as_of": book.as_of},
     )
-    told = {key: {getattr(cell.key, key) for cell in cells} for key in statements.KEY_COLUMNS}
     return statements.Shape(
         columns=tuple(c for c in TOKEN_COLUMNS if used[c] > 0 or c in ("input_tokens", "output_tokens")),
-        keys=tuple(key for key, values in told.items() if len(values) > 1),
+        keys=_telling({cell.key for cell in cells}),
         has_other=has_other,
         has_windows=any(cell.is_windowed for cell in cells),
         has_requests=any("request" in (*c.rates, *c.contracted) for c in cells),
@@ -117,6 +116,16 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         contract_divisor=divisors[1] if has_contracts else None,
         is_small=not has_other and divisors == (1, 1) and all(_dearest(v, used) < _SMALL for v in columns.values()),
     )
+
+
+def _telling(keys: set[Key]) -> tuple[str, ...]:
+    """Return columns that are enough to tell the keys apart: mostly the model and the tier."""
+    columns = list(statements.KEY_COLUMNS)
+    for column in statements.KEY_COLUMNS:
+        fewer = [name for name in columns if name != column]
+        if len({tuple(getattr(key, name) for name in fewer) for key in keys}) == len(keys):
+            columns = fewer
+    return tuple(columns)
 
 
 def _used(ledger: Ledger) -> tuple[dict[str, int], bool]:

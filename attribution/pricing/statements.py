@@ -12,7 +12,8 @@ from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
 METERS = (*TOKEN_METERS, *IMPLIED_METERS)
-KEY_COLUMNS = ("provider", "model", "service_tier", "region")
+#: What of an event chooses its card row; the first is the first to be done without.
+KEY_COLUMNS = ("provider", "region", "service_tier", "model")
 
 
 @dataclass(frozen=True)

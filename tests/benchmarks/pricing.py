@@ -143,9 +143,7 @@ def main(sizes: list[int]) -> None:
 def shape_of() -> statements.Shape:
     """Return what the events that `fill` writes have; `price_events` finds the same in the ledger."""
     columns = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens")
-    return statements.Shape(
-        columns, ("provider", "model", "service_tier"), has_other=False, has_requests=False, is_small=True
-    )
+    return statements.Shape(columns, ("service_tier", "model"), has_other=False, has_requests=False, is_small=True)
 
 
 if __name__ == "__main__":
