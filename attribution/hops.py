@@ -157,8 +157,10 @@ def _lost_below_a_bearer(ledger: Ledger, field: str, *, is_inherited: bool, plac
     ledger.run(
         """
         insert into verdict
-        select distinct needy.event_id, needy.field, 'H6', upper.service, lower.service,
+        select distinct needy.event_id, needy.field, 'H6', coalesce(upper.service, upper.source),
+            coalesce(lower.service, lower.source),
             coalesce(lower.messaging_system, upper.messaging_system,
+                case when lower.source = 'langfuse' then 'langfuse' end,
                 case when upper.service is not distinct from lower.service then 'in-process' end),
             coalesce(lower.destination, upper.destination), true, $place
         from needy
