@@ -104,25 +104,28 @@ def is_gpt(calls: Calls, company: Company) -> Array:
 
 
 def _own_gpt(calls: Calls, support: Array, company: Company, steering: Steering) -> None:
-    """Scale Support's GPT calls until it owns its share of the day so far."""
+    """Scale the day's GPT calls until Support owns its share: whichever side is too small grows."""
     gpt = is_gpt(calls, company)
-    others = steering.gpt[1] + int(calls["cost"][gpt & ~support].sum())
-    wanted = others * GPT_SHARE[0] / (GPT_SHARE[1] - GPT_SHARE[0])
-    for _ in range(6):
-        now = steering.gpt[0] + int(calls["cost"][gpt & support].sum())
-        own = now - steering.gpt[0]
-        if own == 0 or abs(now - wanted) < wanted * 1e-5:
+    mine, theirs = gpt & support, gpt & ~support
+    part, rest = GPT_SHARE[0], GPT_SHARE[1] - GPT_SHARE[0]
+    wanted = max(int(calls["cost"][mine].sum()), int(calls["cost"][theirs].sum()) * part // rest)
+    own = _reach(calls, mine, wanted, company)
+    others = _reach(calls, theirs, own * rest // part, company)
+    # Where the others' calls are as long as calls get, Support's give way.
+    own = _reach(calls, mine, others * part // rest, company)
+    steering.gpt[0] += own
+    steering.gpt[1] += others
+
+
+def _reach(calls: Calls, which: Array, wanted: int, company: Company) -> int:
+    """Scale some calls until they cost what is wanted, as far as calls can be scaled; return what they cost."""
+    for _ in range(8):
+        now = int(calls["cost"][which].sum())
+        if now == 0 or abs(now - wanted) < wanted * 1e-5:
             break
-        scale(calls, gpt & support, max((wanted - steering.gpt[0]) / own, 0.05), company)
-    _close(calls, gpt & support, int(wanted) - steering.gpt[0] - int(calls["cost"][gpt & support].sum()))
-    reached = steering.gpt[0] + int(calls["cost"][gpt & support].sum())
-    if reached < wanted * 0.999:
-        # Support's few calls are as large as calls get, so the others' are made smaller.
-        left = reached * (GPT_SHARE[1] - GPT_SHARE[0]) / GPT_SHARE[0] - steering.gpt[1]
-        scale(calls, gpt & ~support, max(left / max(others - steering.gpt[1], 1), 0.02), company)
-        _close(calls, gpt & ~support, int(left) - int(calls["cost"][gpt & ~support].sum()))
-    steering.gpt[0] = reached
-    steering.gpt[1] += int(calls["cost"][gpt & ~support].sum())
+        scale(calls, which, max(wanted / now, 0.05), company)
+    _close(calls, which, wanted - int(calls["cost"][which].sum()))
+    return int(calls["cost"][which].sum())
 
 
 def _jump(calls: Calls, support: Array, part: Part, company: Company, steering: Steering, providers: list[str]) -> None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from attribution.samples.article import is_gpt
 from attribution.samples.bills import Bills, discounted, in_contract
-from attribution.samples.company import METERS, TIERS, Array, Company
+from attribution.samples.company import FIRST_DAY, METERS, TIERS, Array, Company
 from attribution.samples.exports.azure import overcharged
 from attribution.samples.exports.invoices import PROVIDERS
 from attribution.samples.faults import EVIDENCE, FAULTS
@@ -21,7 +21,7 @@ from attribution.samples.files import Folder
 from attribution.samples.page import Page
 from attribution.samples.traffic import GPT_DAY, OK
 from attribution.samples.truth import MONEY, usd
-from attribution.samples.weeks import AFTER, BEFORE, is_in_week
+from attribution.samples.weeks import AFTER, BEFORE
 
 UNOWNED = tuple(EVIDENCE.index(name) for name in ("rule", "none"))
 AT_THE_CALL = tuple(EVIDENCE.index(name) for name in ("declared", "matched", "exclusive_key"))
@@ -37,24 +37,32 @@ class Facts:
 
     def add(self, page: Page, company: Company) -> None:
         """Add one part."""
-        calls, month = page.calls, page.part.month
-        seen = np.maximum(calls["seen_cost"], 0)
-        self._add("list_cost", month, calls["cost"])
-        self._add("billed_cost", month, calls["billed"])
-        self._add("seen_list_cost", month, seen)
-        self._add("unowned", month, seen[np.isin(calls["evidence"], UNOWNED)])
-        self._add("recovered_by_rule", month, seen[calls["evidence"] == EVIDENCE.index("rule")])
-        self._add("not_declared", month, seen[~np.isin(calls["evidence"], AT_THE_CALL)])
-        self._sums["calls", month] += page.count
+        calls = page.calls
+        months = np.array(page["month"])
+        for month in np.unique(months).tolist():
+            self._add_month(calls, months == month, month)
         support = company.team_of_workflow()[calls["workflow"]] == company.team_names.index("support")
-        if page.part.day == GPT_DAY:
-            gpt = is_gpt(calls, company)
+        of_day = calls["day"] == (GPT_DAY - FIRST_DAY).days
+        gpt = is_gpt(calls, company) & of_day
+        if gpt.any():
             self._add("gpt_cost", str(GPT_DAY), calls["cost"][gpt])
             self._add("support_gpt_cost", str(GPT_DAY), calls["cost"][gpt & support])
         for monday in (BEFORE, AFTER):
-            if is_in_week(page.part.day, monday):
-                self._add_week(calls, support, company, "{}-W{:02}".format(*monday.isocalendar()[:2]))
+            week = calls["day"] - (monday - FIRST_DAY).days
+            mine = support & (week >= 0) & (week < 7)
+            if mine.any():
+                self._add_week(calls, mine, company, "{}-W{:02}".format(*monday.isocalendar()[:2]))
         self._add_faults(page)
+
+    def _add_month(self, calls: dict[str, Array], rows: Array, month: str) -> None:
+        seen, evidence = np.maximum(calls["seen_cost"], 0), calls["evidence"]
+        self._add("list_cost", month, calls["cost"][rows])
+        self._add("billed_cost", month, calls["billed"][rows])
+        self._add("seen_list_cost", month, seen[rows])
+        self._add("unowned", month, seen[rows & np.isin(evidence, UNOWNED)])
+        self._add("recovered_by_rule", month, seen[rows & (evidence == EVIDENCE.index("rule"))])
+        self._add("not_declared", month, seen[rows & ~np.isin(evidence, AT_THE_CALL)])
+        self._sums["calls", month] += int(rows.sum())
 
     def _add(self, name: str, period: str, pico: Array) -> None:
         self._sums[name, period] += int(pico.sum())
@@ -76,9 +84,10 @@ class Facts:
             self._sums[name, week] += count
 
     def _add_faults(self, page: Page) -> None:
-        costs, month = page.calls["cost"].tolist(), page.part.month
+        costs, months = page.calls["cost"].tolist(), page["month"]
         for row, names in enumerate(page["faults"]):
             for name in names:
+                month = months[row]
                 total = self._faults.setdefault((name, month), [0, 0, page.first + row])
                 total[0] += 1
                 total[1] += costs[row]

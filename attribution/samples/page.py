@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
 from attribution.samples.bills import DISCOUNTS
-from attribution.samples.company import Company
+from attribution.samples.company import FIRST_DAY, Company
 from attribution.samples.faults import EVIDENCE, FAULTS, HOPS, SIGNATURES
 from attribution.samples.ids import Ids
 from attribution.samples.rhythm import Part
@@ -198,6 +198,9 @@ def _names(page: Page, company: Company, faults: Set[str]) -> None:
     lists["asked"] = [company.deployments[n].name for n in _asked(calls, company)]
     lists["evidence_name"] = [EVIDENCE[n] for n in page["evidence"]]
     lists["hop_name"] = [SIGNATURES[n] or None for n in page["hop"]]
+    days, place = np.unique(calls["day"], return_inverse=True)
+    months = [f"{FIRST_DAY + timedelta(days=day):%Y-%m}" for day in days.tolist()]
+    lists["month"] = [months[n] for n in place.tolist()]
     lists["faults"] = _faults(calls, company, page.part, faults)
     lists["seen_in"] = _seen_in(calls)
     _parents(page, company)

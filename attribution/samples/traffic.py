@@ -183,7 +183,6 @@ def _attempts(calls: Calls, part: Part, company: Company, luck: Luck, faults: Se
     tier = np.array([TIERS.index(s["tier"]) for s in company.steps])[calls["step"]]
     calls["tier"] = np.where(role == FALLBACK, 0, tier)
     calls["workflow"] = calls["r_workflow"][calls["request"]]
-    calls["day"] = np.full(len(operation), (part.day - FIRST_DAY).days)
 
 
 def _tokens(calls: Calls, company: Company, luck: Luck, dearness: float) -> None:
@@ -252,6 +251,8 @@ def _times(calls: Calls, part: Part, rng: np.random.Generator) -> None:
     calls["r_started"] = midnight + calls["r_offset_ms"]
     calls["started"] = calls["r_started"][request] + 30 + since
     calls["ended"] = calls["started"] + duration
+    # A request that begins before midnight may have calls of the next day, and of the next month.
+    calls["day"] = calls["started"] // DAY_MS - (FIRST_DAY - date(1970, 1, 1)).days
 
 
 def set_costs(calls: Calls, of: Array | None = None) -> None:

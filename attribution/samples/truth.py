@@ -115,7 +115,6 @@ def _table(page: Page, company: Company) -> pa.Table:
         "service_tier": np.array(TIERS)[calls["tier"]],
         "started_at": calls["started"] * 1000,
         "ended_at": calls["ended"] * 1000,
-        "month": [page.part.month] * page.count,
         **{f"{name}_tokens": calls[name] for name in TOKEN_COLUMNS},
         "web_searches": calls["web_search"],
         "list_cost": money(calls["cost"]),
