@@ -17,7 +17,7 @@ from attribution.errors import QuestionError
 from attribution.hops import broken_hops
 from attribution.ledger import Ledger, as_frame
 from attribution.sampling import recognise_sampling
-from attribution.showing import band, dollars, visible
+from attribution.showing import band, count, dollars, visible
 from attribution.showing import rows as rows_of
 
 #: Six passes mean ready for chargeback.
@@ -262,6 +262,12 @@ def _headline(shares: pd.DataFrame) -> str:
         return "No provider calls are loaded."
     if row["unowned_low"] is None or pd.isna(row["unowned_low"]):
         return f"{row['calls']:,} calls, none of which costs anything that a price is known for."
+    if not row["list_cost"]:
+        return (
+            f"{count(row['calls'], 'call')}, none with a known price. Whatever they cost, "
+            f"{band(row['not_declared_low'], row['not_declared_high'])} is not declared at the call and "
+            f"{band(row['unowned_low'], row['unowned_high'])} stays unowned after recovery."
+        )
     return (
         f"Of {dollars(row['list_cost'])} list cost, {dollars(row['not_declared'])} "
         f"({band(row['not_declared_low'], row['not_declared_high'])}) is not declared at the call and "
