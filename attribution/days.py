@@ -47,7 +47,7 @@ def complete_days(ledger: Ledger) -> list[tuple[date, bool]]:
         ledger.rows(
             """
             select started_at::date as day, max(started_at) - date_trunc('day', max(started_at)) as until
-            from cost_event where started_at is not null
+            from event where started_at is not null
             group by day order by day
             """
         )

@@ -154,86 +154,113 @@ def _fuller() -> str:
 
 
 def _attempts(question: Question) -> str:
-    """Attempts with their segment and the model and tier of their call's first attempt in the period."""
+    """Attempts in numbers only: segment, place, and the kind of their call's first attempt in the period."""
     return f"""
+    kind as (
+        select row_number() over (order by step, model, service_tier) as kind_id, *,
+            dense_rank() over (order by step) as step_id, dense_rank() over (order by model) as model_id
+        from (select distinct step, model, service_tier from event_named)
+    ),
     seen as materialized (
-        select segment_id, place_id, h.is_in_slice, e.* exclude (
-            owner_team, workflow_id, feature, service, api_key_id, is_whole, is_request_known, is_in_slice
-            {question.columns()}
-        )
+        select segment_id, place_id, h.is_in_slice, kind_id, step_id, model_id, is_after, event_id, call_id, attempt_no,
+            attempt_role, request_id, list_cost, paid, cost, is_no_call
         from event_named e
         join home h on e.owner_team is not distinct from h.owner_team
             and e.workflow_id is not distinct from h.workflow_id and e.feature is not distinct from h.feature
             and if(e.is_whole, null, e.service) is not distinct from h.service
             and if(e.is_whole, null, e.api_key_id) is not distinct from h.api_key_id
             and e.is_request_known = h.is_request_known and e.is_in_slice = h.is_in_slice {question.same("e", "h")}
+        join kind using (step, model, service_tier)
         where segment_id in (select segment_id from home where is_in_slice)
     ),
     repeated_call as (
-        select distinct is_after, segment_id, step, call_id from seen where attempt_no > 1 and not is_no_call
+        select distinct is_after, segment_id, step_id, call_id from seen where attempt_no > 1 and not is_no_call
     ),
     first_attempt as (
-        select is_after, segment_id, step, call_id, min((attempt_no, event_id)) as first_one,
-            arg_min((model, service_tier), (attempt_no, event_id)) as primary_one
-        from seen semi join repeated_call using (is_after, segment_id, step, call_id)
+        select is_after, segment_id, step_id, call_id, min((attempt_no, event_id)) as first_one,
+            arg_min((kind_id, model_id), (attempt_no, event_id)) as primary_one
+        from seen semi join repeated_call using (is_after, segment_id, step_id, call_id)
         where not is_no_call
-        group by is_after, segment_id, step, call_id
+        group by is_after, segment_id, step_id, call_id
     ),
     attempt as (
-        select is_after, segment_id, place_id, is_in_slice, step, event_id, list_cost, paid, cost,
-            coalesce(primary_one[1], model) as model, coalesce(primary_one[2], service_tier) as service_tier,
-            model as attempt_model, service_tier as attempt_tier,
+        select is_after, segment_id, place_id, is_in_slice, event_id, list_cost, paid, cost,
+            coalesce(primary_one[1], kind_id) as kind_id, kind_id as attempt_kind_id,
             case
                 when first_one is null or first_one = (attempt_no, event_id) then 'primary'
                 when attempt_role in ('retry', 'fallback') then attempt_role
-                when model = primary_one[1] then 'retry'
+                when model_id = primary_one[2] then 'retry'
                 else 'fallback'
             end as role
-        from seen left join first_attempt using (is_after, segment_id, step, call_id)
+        from seen left join first_attempt using (is_after, segment_id, step_id, call_id)
         where not is_no_call
     )"""
 
 
-def _tallies(question: Question) -> str:
-    """Both periods side by side: requests of a segment, attempts of a branch, units and cost of a meter.
+_BRANCH = "segment_id, place_id, is_in_slice, kind_id, attempt_kind_id, role"
 
-    A meter has one unit price: where the list asks more for long contexts, those are another meter.
-    """
-    branch = "segment_id, place_id, is_in_slice, step, model, service_tier, role, attempt_model, attempt_tier"
+
+def _tallies(question: Question) -> str:
+    """Requests of a segment and attempts of a branch, both periods side by side."""
     return f"""
     request_count as (
         select segment_id, count(distinct request_id) filter (not is_after) as requests_0,
             count(distinct request_id) filter (is_after) as requests_1
         from seen group by segment_id
     ),
-    branch_count as (
-        select {branch}, {_both("count(*)", "attempts")}, {_both("sum(cost)", "cost")}
-        from attempt group by all
+    branch_tally as (
+        select {_BRANCH}, is_after, count(*) as attempts, sum(cost) as cost from attempt group by all
     ),
+    branch_count as (
+        select {_names()}, {_both("attempts")}, {_both("cost")} from branch_tally {_KINDS} group by all
+    ),
+    {_meters(question)}"""
+
+
+def _meters(question: Question) -> str:
+    """Units and cost of a meter, both periods side by side.
+
+    A meter has one unit price: where the list asks more for long contexts, those are another meter.
+    """
+    is_converted = question.money != question.cost
+    return f"""
     band as (
         select rate_line.entry as price_entry, min(context_over) as context_over
         from rate_line join rate_card using (card_id) group by rate_line.entry having min(context_over) > 0
     ),
-    metered as (
-        select {branch}, is_after,
-            coalesce(meter || coalesce(' over ' || context_over, ''), 'fee') as meter,
-            if(coalesce(quantity, 0) = 0, 1, quantity) as units,
-            coalesce(l.list_cost, if(meter is null, attempt.list_cost, 0)) as list_cost,
-            if(attempt.list_cost = 0, paid, {_part("paid")}) as paid,
-            if(attempt.list_cost = 0, cost, {_part("cost")}) as cost
+    meter_tally as (
+        select {_BRANCH}, is_after, meter, context_over, sum(if(coalesce(quantity, 0) = 0, 1, quantity)) as units,
+            sum(coalesce(l.list_cost, if(meter is null, attempt.list_cost, 0))) as list,
+            sum(if(attempt.list_cost = 0, paid, {_part("paid")})) as paid
+            {f", sum(if(attempt.list_cost = 0, cost, {_part('cost')})) as cost" if is_converted else ""}
         from attempt left join line_item l using (event_id) left join band on band.price_entry = l.price_entry
         where coalesce(quantity, 0) <> 0 or coalesce(l.list_cost, cost) <> 0
+        group by all
     ),
     meter_count as (
-        select {branch}, meter, {_both("sum(units)", "units")}, {_both("sum(list_cost)", "list")},
-            {_both("sum(paid)", "paid")}, {_both("sum(cost)", "cost")}
-        from metered group by all
+        select {_names()}, coalesce(meter || coalesce(' over ' || context_over, ''), 'fee') as meter,
+            {_both("units")}, {_both("list")}, {_both("paid")}, {_both("cost" if is_converted else "paid", "cost")}
+        from meter_tally {_KINDS} group by all
     )"""
 
 
-def _both(total: str, name: str) -> str:
+#: Joins that give the kinds of a tally their names again.
+_KINDS = "join kind k using (kind_id) join kind a on a.kind_id = attempt_kind_id"
+
+
+def _names() -> str:
+    return (
+        "segment_id, place_id, is_in_slice, k.step as step, k.model as model, k.service_tier as service_tier, role, "
+        "a.model as attempt_model, a.service_tier as attempt_tier"
+    )
+
+
+def _both(amount: str, name: str | None = None) -> str:
     """Return a total for the earlier and for the later period."""
-    return f"coalesce({total} filter (not is_after), 0) as {name}_0, coalesce({total} filter (is_after), 0) as {name}_1"
+    return ", ".join(
+        f"coalesce(sum({amount}) filter ({side}), 0) as {name or amount}_{i}"
+        for i, side in enumerate(("not is_after", "is_after"))
+    )
 
 
 def _part(amount: str) -> str:

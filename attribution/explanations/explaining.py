@@ -119,7 +119,7 @@ def explain_windows(
 
 def earlier_pairs(ledger: Ledger, before: Period, after: Period, most: int) -> list[tuple[Period, Period]]:
     """Return the pairs of periods before this one that the data reach back to, latest first."""
-    first = ledger.value("select min(started_at) from cost_event")
+    first = ledger.value("select min(started_at) from event")
     is_next = periods.preceding(after) == before
     pairs: list[tuple[Period, Period]] = []
     while len(pairs) < most:
@@ -251,7 +251,7 @@ def _refuse_empty(ledger: Ledger, counts: pd.DataFrame, before: Sequence[Period]
         side = counts[counts["is_after"] == is_after]
         if len(side) and not side["is_counted"].any():
             raise LedgerError.empty(f"priced call in {label}", f"All {side['calls'].sum()} calls there are unpriced.")
-    first, last = ledger.rows("select min(started_at), max(started_at) from cost_event")[0]
+    first, last = ledger.rows("select min(started_at), max(started_at) from event")[0]
     for start, end, label in ((before[0].start, before[-1].end, labels[False]), (after.start, after.end, labels[True])):
         if end <= first or start > last:
             raise LedgerError.empty(f"calls in {label}", f"It has calls from {first:%Y-%m-%d} to {last:%Y-%m-%d}.")

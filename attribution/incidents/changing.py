@@ -163,7 +163,7 @@ def what_changed(
 
 def _reach(ledger: Ledger, as_of: datetime | None) -> tuple[datetime, datetime]:
     """Return the first hour of the data and the end of its last complete hour."""
-    first, latest = ledger.rows("select min(started_at), max(started_at) from cost_event")[0]
+    first, latest = ledger.rows("select min(started_at), max(started_at) from event")[0]
     if first is None:
         raise LedgerError.empty("dated calls", "Load exports first.")
     if as_of is not None and as_of.tzinfo is not None:
