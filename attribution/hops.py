@@ -45,8 +45,8 @@ def broken_hops(ledger: Ledger) -> pd.DataFrame:
     """Show which hop loses which ownership field, dearest first, with its remedy.
 
     Dollars are list cost of the calls below the hop, each call counted once per row; the hop that leaves most dollars
-    without a team at the call comes first, those that lose only a workflow or feature last. A row with `is_provable` false
-    is what kinds and times of spans suggest; it is never used to assign an owner.
+    without a team at the call comes first, those that lose only a workflow or feature last. A row with `is_provable`
+    false is what kinds and times of spans suggest; it is never used to assign an owner.
 
     Parameters
     ----------
@@ -57,8 +57,8 @@ def broken_hops(ledger: Ledger) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `signature` (H1–H11), `title`, `producer`, `consumer`, `system`, `destination`, `fields`, `calls`,
-        `list_cost` [USD], `not_declared` [USD] (the part whose team is not on the call), `unpriced_calls`, `recovered` [USD] (an owner was found by evidence beside the call),
-        `since` [UTC], `is_provable`, `remedy`.
+        `list_cost` [USD], `not_declared` [USD] (the part whose team is not on the call), `unpriced_calls`,
+        `recovered` [USD] (an owner was found by evidence beside the call), `since` [UTC], `is_provable`, `remedy`.
 
     Examples
     --------
@@ -348,5 +348,6 @@ _BROKEN_HOPS = """
     from summed
     left join remedy as exact on exact.signature = summed.signature and exact.system = summed.system
     left join remedy as general on general.signature = summed.signature and general.system is null
-    order by not_declared desc, list_cost desc, calls desc, signature, producer, consumer, summed.system, destination, fields, is_provable
+    order by not_declared desc, list_cost desc, calls desc, signature, producer, consumer, summed.system, destination,
+        fields, is_provable
 """

@@ -11,7 +11,6 @@ from attribution import periods, schema
 from attribution.ledger import Ledger, column_list
 
 
-
 def roll_up(
     ledger: Ledger, *by: str, where: Mapping[str, Any] | None = None, period: str | None = None
 ) -> pd.DataFrame:
@@ -51,7 +50,7 @@ def roll_up(
     {'provider': 'openai', 'calls': 1, 'list_cost': Decimal('0.002048000000')}
     """
     names = schema.require(by, also=periods.CALENDAR)
-    groups = ", ".join(f'{periods.CALENDAR[n]} as "{n}"' if n in periods.CALENDAR else f'"{n}"' for n in names)
+    groups = ", ".join(f'{_expression(name)} as "{name}"' for name in names)
     condition, values = conditions(where, period)
     return ledger.frame(
         f"""
@@ -82,10 +81,15 @@ def roll_up(
 def conditions(where: Mapping[str, Any] | None, period: str | None) -> tuple[str, dict[str, Any]]:
     """Return a checked condition over `cost_event` and its bound values."""
     names = schema.require(where or {}, also=periods.CALENDAR)
-    parts = [f'{periods.CALENDAR.get(n, f"{chr(34)}{n}{chr(34)}")} is not distinct from $where_{n}' for n in names]
+    parts = [f"{_expression(name)} is not distinct from $where_{name}" for name in names]
     values = {f"where_{name}": value for name, value in (where or {}).items()}
     if period is not None:
         within = periods.parse(period)
         parts.append("started_at >= $start and started_at < $end")
         values |= within.values()
     return " and ".join(parts) or "true", values
+
+
+def _expression(name: str) -> str:
+    """Return the column, or what a calendar word stands for."""
+    return periods.CALENDAR.get(name, f'"{name}"')
