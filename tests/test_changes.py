@@ -70,8 +70,8 @@ def test_explain_change_prints_the_answer_first() -> None:
 
 
 def test_anomalies_lists_events_and_can_fail_a_build() -> None:
-    listed = answer_of("anomalies", ACME, "--by", "owner_team", "--floor", "0.30")
-    failed = run("anomalies", ACME, "--by", "owner_team", "--floor", "0.30", "--fail")
+    listed = answer_of("anomalies", ACME, "--by", "owner_team", "--floor", "0.02")
+    failed = run("anomalies", ACME, "--by", "owner_team", "--floor", "0.02", "--fail")
 
     assert listed["events"]
     for event in listed["events"]:
