@@ -294,9 +294,12 @@ _NEVER_SAID = """
     with told as (select distinct trace_id from span where owner_team is not null)
     select distinct needy.event_id, needy.field,
         case when told.trace_id is null then 'H11' else 'H6' end,
-        case when told.trace_id is null then null else event.service end, event.service,
+        case when told.trace_id is null then null else coalesce(event.service, speaker.source) end,
+        coalesce(event.service, speaker.source),
         case when told.trace_id is null then null else 'in-process' end, null, needy.span_id is not null, 11
-    from needy join event using (event_id) left join told on told.trace_id = event.trace_id
+    from needy join event using (event_id)
+    join (select event_id, source from event_record where rank = 1) as speaker using (event_id)
+    left join told on told.trace_id = event.trace_id
 """
 
 _FIRST_VERDICT = """
