@@ -82,7 +82,7 @@ def test_what_still_runs_is_named_with_its_carrier_and_dollars_an_hour() -> None
     answer = what_changed(live(planted=5))
 
     assert answer.headline == (
-        "Spend rose 21 % ($10.00): 100 % more retries in triage. api_key_id key-1 carries 100 % of it. "
+        "Spend rose 21 % ($10.00): 100 % more retries in triage. api_key_id key-1 alone rose by $10.00. "
         "Still running at $2.00 an hour."
     )
     assert answer.running == 2

@@ -148,7 +148,7 @@ def _explain(
     days = rate_table(ledger, currency, rates, [*before, after]) if is_converted else {}
     with ledger.reading(**days, **_absent(ledger)):
         counts = _calls(ledger, question)
-        _refuse_empty(ledger, counts, before, after)
+        _refuse_empty(ledger, counts, before, after, cost)
         leaves = ledger.arrow(text, question.values)
     labels = (periods_label(before), after.label)
     names = (*SEGMENT, *question.extra)
@@ -240,11 +240,13 @@ def _calls(ledger: Ledger, question: Question) -> pd.DataFrame:
     )
 
 
-def _refuse_empty(ledger: Ledger, counts: pd.DataFrame, before: Sequence[Period], after: Period) -> None:
+def _refuse_empty(ledger: Ledger, counts: pd.DataFrame, before: Sequence[Period], after: Period, cost: str) -> None:
     """Refuse where there is nothing to compare: no call at all, no call in the ledger then, or none priced."""
     labels = {False: periods_label(before), True: after.label}
     if not counts["is_counted"].any():
         many = int(counts["calls"].sum())
+        if many and cost in ("billed_cost", "effective_cost"):
+            raise LedgerError.empty(f"{cost} in {labels[False]} or {labels[True]}", "Reconcile it with a bill first.")
         what = f"priced calls in {labels[False]} or {labels[True]}" + (f", {many} unpriced ones" if many else "")
         raise LedgerError.empty(what, "Load exports of these days, or see `attribution prices` for what is unpriced.")
     for is_after, label in labels.items():

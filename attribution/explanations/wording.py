@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: An effect is material from this share of the larger period's cost.
 MATERIAL = Decimal("0.02")
+#: Shares of the change are told when drivers too small to name make up no more than this share of it.
+LEFT_OUT = Decimal("0.25")
 
 #: What a driver is called when it adds cost, and when it saves.
 PHRASES = {
@@ -69,13 +71,18 @@ def headline(
     )
     if not rows:
         return f"{about} {verb}{size}: no single driver is material."
-    if change and all((effect > 0) == (change > 0) for _, effect, _ in rows):
+    rest = change - sum(effect for _, effect, _ in rows)
+    if change and all((e > 0) == (change > 0) for _, e, _ in rows) and abs(rest) <= abs(change) * LEFT_OUT:
         return (
-            f"{about} {verb}{size}: " + _listed([f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows]) + "."
+            f"{about} {verb}{size}: " + ", ".join(f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows) + "."
         )
-    up = [f"{_named(d, e, w)} ({money(e, currency)})" for d, e, w in rows if e > 0]
-    down = [f"{_named(d, e, w)} ({money(-e, currency)})" for d, e, w in rows if e < 0]
-    sides = [f"{_listed(up)} added"] * bool(up) + [f"{_listed(down)} saved"] * bool(down)
+    named = [(_named(driver, effect, place), effect) for driver, effect, place in rows]
+    if abs(rest) > abs(change) * LEFT_OUT:
+        named.append(("smaller drivers", rest))
+    sides = []
+    for sign, word in ((1, "added"), (-1, "saved")):
+        listed = [f"{name} ({money(abs(effect), currency)})" for name, effect in named if effect * sign > 0]
+        sides += [f"{', '.join(listed)} {word}"] if listed else []
     return f"{about} {verb}{size}: {'; '.join(sides)}."
 
 
@@ -118,7 +125,3 @@ def percent(share: Decimal) -> str:
 def _named(driver: str, effect: Decimal, place: str | None) -> str:
     phrase = PHRASES[driver][effect < 0]
     return f"{phrase} in {place}" if isinstance(place, str) else phrase
-
-
-def _listed(parts: Sequence[str]) -> str:
-    return ", ".join(parts)

@@ -206,7 +206,8 @@ def _headline(
     said.append(explained.headline)
     if len(carriers) and explained.change:
         top = carriers.iloc[0]
-        said.append(f"{top['carrier']} {top['member']} carries {float(top['share']):.0%} of it.".replace("%", " %"))
+        verb = "rose" if top["change"] > 0 else "fell"
+        said.append(f"{top['carrier']} {top['member']} alone {verb} by ${abs(top['change']):,.2f}.")
     if running > 0:
         said.append(f"Still running at ${running:,.2f} an hour.")
     return " ".join(said)
