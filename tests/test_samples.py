@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from genai_prices import data_snapshot
 
+from attribution.audits import audit
 from attribution.building import build_ledger
 from attribution.coverages import measure_coverage
 from attribution.errors import QuestionError
@@ -29,6 +30,7 @@ from attribution.samples.company import load_company, read
 from attribution.samples.faults import FAULTS, place_faults
 from attribution.samples.rhythm import plan, share_out
 from attribution.samples.traffic import generate
+from attribution.schema import EVIDENCE
 from tests.examples import FIXTURES
 
 ACME = Path(__file__).resolve().parents[1] / "sample_data" / "acme"
@@ -708,6 +710,27 @@ def test_each_broken_hop_costs_what_runs_below_it(acme: Path, ledger: Ledger) ->
         below = [c for c in rows(acme, "calls", hop=hop) if "otlp" in c["seen_in"]]
         assert line["list_cost"].sum() == sum((c["seen_list_cost"] for c in below), Decimal(0)), hop
         assert line["calls"].sum() == len(below)
+
+
+def test_what_the_audit_prints_is_the_truths(acme: Path, ledger: Ledger) -> None:
+    answer = audit(ledger)
+    known = [c for c in rows(acme, "calls") if c["seen_in"] and c["seen_list_cost"] is not None]
+
+    def cost(calls: list[dict[str, Any]]) -> Decimal:
+        return sum((c["seen_list_cost"] for c in calls), Decimal(0))
+
+    shares = answer.shares.iloc[0]
+    assert shares["list_cost"] == answer.population["list_cost"] == cost(known)
+    by_rung = {rung: cost([c for c in known if c["expected_evidence"] == rung]) for rung in EVIDENCE}
+    assert {rung: shares[rung] for rung in EVIDENCE} == by_rung
+    unknown = [c for c in rows(acme, "calls") if c["seen_list_cost"] is None and c["seen_in"] and c["status"] == "ok"]
+    assert shares["unpriced_calls"] == len(unknown)
+    assert answer.target["not_declared"].max() <= shares["not_declared"]
+    end_to_end = answer.patterns.set_index("number").loc[5]
+    # What the pattern of the article attributes rightly is what evidence owns; the rest it does not attribute at all.
+    assert end_to_end["right"] == cost(known) - by_rung["rule"] - by_rung["none"]
+    assert end_to_end["not_at_all"] == by_rung["rule"] + by_rung["none"]
+    assert answer.patterns["wrong"].ge(0).all()
 
 
 def test_bills_in_the_ledger_are_the_bills_of_the_truth(acme: Path, ledger: Ledger) -> None:
