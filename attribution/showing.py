@@ -96,7 +96,11 @@ def is_missing(value: Any) -> bool:
 def hop(row: Mapping[str, Any]) -> str:
     """Name a hop by its two ends and what lies between: `ticket-api → triage-worker (celery)`."""
     ends = [None if is_missing(row[end]) else visible(row[end]) for end in ("producer", "consumer")]
-    between = [visible(row[name]) for name in ("system", "destination") if not is_missing(row[name])]
+    between = [
+        visible(row[name])
+        for name in ("system", "destination")
+        if not is_missing(row[name]) and row[name] != row["consumer"]
+    ]
     if ends[0] is None or ends[0] == ends[1]:
         name = ends[1] or "an unnamed service"
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from attribution.audits import Audit, audit, bounds
 from attribution.building import build_ledger
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
-from tests.examples import call, ledger_of
+from tests.examples import call, identity, ledger_of
 
 TRACES = Path(__file__).resolve().parents[1] / "sample_data" / "traces"
 COMPLETE = TRACES / "article" / "complete" / "complete_trace.json"
@@ -218,3 +219,38 @@ def test_what_reaching_the_target_needs_is_listed_dearest_first() -> None:
 def audit_of(*calls: dict[str, Any]) -> Audit:
     """Return the audit of finished events; without records behind them only the census can tell."""
     return audit(ledger_of(*calls))
+
+
+def bill(source: str, amount: str, provider: str = "openai", **columns: Any) -> dict[str, Any]:
+    """Return one line of a bill; only what differs need be said."""
+    line = {
+        "bill_line_id": identity(f"{source}/{provider}/{amount}/{sorted(columns.items())}"),
+        "source": source,
+        "role": "cost",
+        "file_id": "file",
+        "line": 1,
+        "period_start": datetime(2026, 10, 1),
+        "provider": provider,
+        "category": "usage",
+        "billed_cost": Decimal(amount),
+        "currency": "USD",
+    }
+    return {**line, **columns}
+
+
+def test_an_invoice_and_the_report_behind_it_are_not_added_up() -> None:
+    ledger = ledger_of(
+        bill_line=[bill("invoice", "10.00"), bill("openai_costs", "9.9987"), bill("cur", "5.25", provider="aws")]
+    )
+
+    assert audit(ledger).billed.startswith("Billed: $15.25 by 2 providers for 2026-10,")
+
+
+def test_amounts_in_two_currencies_are_never_one_sum() -> None:
+    ledger = ledger_of(bill_line=[bill("invoice", "10.00"), bill("cur", "5.25", provider="aws", currency="EUR")])
+
+    assert audit(ledger).billed.startswith("Billed: $10.00, 5.25 EUR by 2 providers")
+
+
+def test_without_a_bill_the_audit_says_so() -> None:
+    assert audit(ledger_of()).billed == "No bill is loaded, so nothing here is compared with one."

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.audits import bounds, patterns, questions, sampling
+from attribution.audits.billed import say_billed
 from attribution.audits.targets import reach_target
 from attribution.coverages import TARGET, measure_coverage
 from attribution.errors import QuestionError
@@ -53,6 +54,7 @@ class Audit:
     target: pd.DataFrame
     patterns: pd.DataFrame
     score: str
+    billed: str
     headline: str
     bound: str
     is_ready: bool
@@ -64,6 +66,7 @@ class Audit:
         return {
             "score": self.score,
             "is_ready": self.is_ready,
+            "billed": self.billed,
             "headline": self.headline,
             "bound": self.bound,
             "population": {k: _plain(v) for k, v in self.population.items()},
@@ -146,6 +149,7 @@ def audit(ledger: Ledger, n: int = 10, *, seed: int = 0, trace: str | None = Non
         target=reach_target(ledger, TARGET),
         patterns=patterns.compare_patterns(ledger),
         score=_score(verdicts),
+        billed=say_billed(ledger),
         headline=_headline(shares),
         bound=_bound(rows, population),
         is_ready=passes >= PASSES_NEEDED,

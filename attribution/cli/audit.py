@@ -97,6 +97,7 @@ def print_audit(answer: Audit) -> None:
 
     ready = "Ready for chargeback." if answer.is_ready else "Not ready for chargeback, which takes six passes."
     screen.say()
+    screen.say(answer.billed)
     screen.say(answer.headline, style="bold")
     screen.say(f"{answer.score}. {ready}", style="bold")
     _print_worst(answer)

@@ -7,6 +7,7 @@ import socket
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 
 class LeftTheMachine(BaseException):
@@ -51,3 +52,9 @@ def _stay_on_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("gethostbyname", "gethostbyname_ex", "gethostbyaddr"):
         monkeypatch.setattr(socket, name, guarded_name)
     return
+
+
+def pytest_configure() -> None:
+    """Judge laws by what they say, not by how long a shared machine takes."""
+    settings.register_profile("attribution", deadline=None)
+    settings.load_profile("attribution")
