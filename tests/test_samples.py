@@ -121,6 +121,18 @@ def test_the_company_in_the_repository_is_what_the_command_writes(tmp_path: Path
         assert kept.equals(written), name
 
 
+def test_the_two_traces_of_the_article_stand_beside_the_data(acme: Path) -> None:
+    owners = {
+        name: build_ledger(acme / "article" / name, quiet=True).rows(
+            "select owner_team, owner_evidence, claimed_team from cost_event order by event_id"
+        )
+        for name in ("complete", "broken")
+    }
+
+    assert owners["complete"] == [("support", "declared", None)] * 2
+    assert owners["broken"] == [(None, "none", "support-platform")]
+
+
 def test_the_company_in_the_repository_is_small(acme: Path) -> None:
     folder = acme.parent
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < 10_000_000

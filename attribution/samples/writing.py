@@ -26,6 +26,7 @@ from attribution.samples.exports.langfuse import deliver_twice, write_observatio
 from attribution.samples.exports.litellm import write_gateway_logs
 from attribution.samples.exports.openai import write_openai
 from attribution.samples.exports.otlp import write_spans
+from attribution.samples.exports.told import write_tellings
 from attribution.samples.facts import Facts, write_bill_truth
 from attribution.samples.faults import choose_faults, place_faults
 from attribution.samples.files import Folder
@@ -69,7 +70,8 @@ def write_sample(
     ----------
     folder
         A new or empty folder. It gets `data/` (what the real systems would have exported), `config/` (what people
-        reviewed) and `truth/` (every call, fault and bill line, as Parquet).
+        reviewed), `truth/` (every call, fault and bill line, as Parquet) and `article/`, the two traces of the
+        article, each in a folder of its own.
     calls
         Provider calls over all months.
     seed
@@ -122,6 +124,7 @@ def _write(place: Path, calls: int, months: int, seed: int, chosen: frozenset[st
         truth.close()
         for write_bill in _BILLS:
             write_bill(bills, files)
+        write_tellings(files)
         if "file_twice" in chosen:
             deliver_twice(files)
         write_bill_truth(bills, files)
