@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from attribution import showing
@@ -211,7 +212,7 @@ def _merged(rows: list[dict[str, Any]], top: int) -> list[dict[str, Any]]:
     ranked = sorted(joined.values(), key=lambda row: (-row["list_cost"], row["name"]))
     rest = ranked[top:]
     if rest:
-        parts = {part: sum(row[part] for row in rest) for part in ("list_cost", "recovered", "lost")}
+        parts = {part: fsum(row[part] for row in rest) for part in ("list_cost", "recovered", "lost")}
         ranked = [*ranked[:top], {"name": f"{len(rest):,} other hops", **parts}]
     return ranked
 
@@ -222,7 +223,7 @@ def patterns(rows: pd.DataFrame) -> alt.Chart:
 
     kinds = {"right": BLUE, "wrong": LOST, "not_at_all": ORANGE, "cannot_be_judged": GREY}
     tried = plain(rows)
-    total = max((sum(row[kind] for kind in kinds) for row in tried), default=0)
+    total = max((fsum(row[kind] for kind in kinds) for row in tried), default=0)
     parts = [
         {"part": kind.replace("_", " "), "cost": row[kind], "order": order}
         | {"pattern": row["pattern"] + (" (shown here)" if row["is_shown"] else "")}

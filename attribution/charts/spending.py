@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from attribution import showing
@@ -62,7 +63,7 @@ def _top_and_other(rows: list[dict[str, Any]], by: str, top: int) -> list[dict[s
 
 
 def _bar(name: str, rows: list[dict[str, Any]], color: str) -> dict[str, Any]:
-    cost = sum(row["list_cost"] or 0 for row in rows)
+    cost = fsum(row["list_cost"] or 0 for row in rows)
     counts = {
         count: sum(row[count] for row in rows) for count in ("attempts", "unpriced_attempts", "unmetered_attempts")
     }
