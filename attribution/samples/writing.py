@@ -98,7 +98,7 @@ def write_sample(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     sample = write_sample(folder, calls=300, months=1, faults="none")
     ...     sorted(path.name for path in sample.folder.iterdir())
-    ['config', 'data', 'truth']
+    ['article', 'config', 'data', 'truth']
     """
     root, chosen = Path(folder), choose_faults(faults)
     _check(root, calls, months, seed)
