@@ -11,8 +11,6 @@ import pyarrow as pa
 from attribution import periods, schema
 from attribution.ledger import Ledger, as_frame, column_list
 
-#: Evidence on the event itself, as the third audit question asks; the rest was recovered, or is missing.
-ON_THE_EVENT = ("declared", "matched", "exclusive_key")
 TARGET = Decimal("0.02")
 _SHARE = Decimal("0.000001")
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import LedgerError, QuestionError
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 
 _MONEY = pa.decimal128(38, 12)
 _COLUMNS = {
@@ -75,8 +75,7 @@ def fan_out(ledger: Ledger, request_id: str) -> pd.DataFrame:
     nodes = _nodes(request_id, calls, ledger.arrow(_SPANS, {"request_id": request_id}).to_pylist())
     rows = _laid_out(nodes, _children(nodes))
     columns = {name: pa.array([row.get(name) for row in rows], kind) for name, kind in _COLUMNS.items()}
-    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(columns))
 
 
 def dearest_requests(ledger: Ledger, n: int = 10) -> pd.DataFrame:

@@ -13,8 +13,6 @@ from attribution.ledger import Ledger
 from attribution.suggestions import suggest_hops
 
 FIELDS = {"owner_team": "owner_evidence", "workflow_id": "workflow_evidence", "feature": "feature_evidence"}
-#: Evidence that stands on the call itself.
-AT_THE_CALL = ("declared", "exclusive_key")
 
 
 def find_lost_hops(ledger: Ledger) -> None:

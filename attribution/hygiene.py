@@ -50,7 +50,7 @@ def lint_ownership(ledger: Ledger) -> pd.DataFrame:
     values = ledger.arrow(_VALUES).to_pylist()
     found = [*ledger.arrow(_FLAGGED).to_pylist(), *_many(values), *_in_other_fields(values)]
     found += [
-        {"finding": "look_alike", "field": "owner_team", "detail": row["teams"], "calls": row["calls"], **_cost(row)}
+        {"finding": "look_alike", "field": "owner_team", "detail": row["teams"], **_sums(row)}
         for row in rows_of(look_alikes(ledger))
     ]
     found += ledger.arrow(_UNKNOWN_TEAMS).to_pylist()
@@ -204,11 +204,7 @@ def _in_other_fields(values: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _sums(row: dict[str, Any]) -> dict[str, Any]:
-    return {"calls": row["calls"], **_cost(row)}
-
-
-def _cost(row: dict[str, Any]) -> dict[str, Any]:
-    return {"list_cost": row["list_cost"]}
+    return {"calls": row["calls"], "list_cost": row["list_cost"]}
 
 
 _VALUES = """

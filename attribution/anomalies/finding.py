@@ -26,7 +26,7 @@ from attribution.anomalies.series import (
 )
 from attribution.days import complete_days, daily_costs
 from attribution.explanations import Explanation, explain_windows
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 from attribution.periods import Period, between, parse
 
 LEVELS = ("owner_team", "workflow_id", "feature", "model")
@@ -278,5 +278,4 @@ def _amount(number: float) -> Decimal:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(table)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from attribution.errors import SchemaError
 from attribution.explanations import drilling, wording
 from attribution.explanations.identity import DRIVERS, LEAF
+from attribution.ledger import as_frame
 
 MONEY = pa.decimal128(38, 12)
 
@@ -226,8 +227,7 @@ def _unpriced(counts: pd.DataFrame, labels: tuple[str, str]) -> pd.DataFrame:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(table)
 
 
 def _total(leaves: pa.Table, name: str) -> Decimal:

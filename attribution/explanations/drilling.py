@@ -8,6 +8,7 @@ from decimal import Decimal
 import pandas as pd
 import pyarrow as pa
 
+from attribution.ledger import as_frame
 from attribution.rounding import largest_remainder
 
 PICO = Decimal("0.000000000001")
@@ -38,7 +39,7 @@ def drill_down(leaves: pd.DataFrame, by: Sequence[str], drivers: Sequence[str]) 
     table = sums.aggregate([(name, "sum") for name in amounts]).rename_columns([*by, *amounts])
     totals = [sum(row, Decimal(0)) for row in zip(*(table[name].to_pylist() for name in drivers), strict=True)]
     table = table.add_column(len(by) + 3, "contribution", pa.array(totals, _TYPE))
-    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    frame = as_frame(table)
     frame = frame.assign(size=[-abs(total) for total in totals])
     return frame.sort_values(["size", *by], kind="stable").drop(columns="size").reset_index(drop=True)
 

@@ -30,7 +30,7 @@ from attribution.forecasts.expecting import (
 )
 from attribution.forecasts.smoothing import smoothed_days
 from attribution.forecasts.spread import Spread
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 
 #: Ways to say what coming days cost.
 RULES: dict[str, Rule] = {"weekday": expected_days, "ets": smoothed_days}
@@ -225,8 +225,7 @@ def _frame(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFr
     kinds |= {"month": pa.string(), "as_of": pa.date32(), "days_left": pa.int64()} | dict.fromkeys(money, _MONEY)
     kinds |= {"chance_over": pa.float64(), "exhausted_on": pa.date32(), "interval": pa.string(), "errors": pa.int64()}
     columns = {name: pa.array([_as_text(row[name], kind) for row in rows], kind) for name, kind in kinds.items()}
-    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(columns))
 
 
 def _as_text(value: Any, kind: Any) -> Any:

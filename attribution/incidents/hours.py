@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from attribution import schema
 from attribution.explanations.counts import FAMILIES
 from attribution.explanations.explaining import condition_of
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 from attribution.periods import Period
 
 #: What may carry a change, most telling first where several carry all of it.
@@ -81,8 +81,7 @@ def carriers_of(costs: pa.Table, after: Period, before: Sequence[Period]) -> pd.
         "change": pa.array([row[5] - row[4] for row in rows], _MONEY),
         "share": pa.array([row[6] for row in rows], pa.float64()),
     }
-    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(columns))
 
 
 def running_cost(costs: pa.Table, after: Period, before: Sequence[Period], carriers: pd.DataFrame) -> Decimal:
@@ -106,8 +105,7 @@ def hourly_series(costs: pa.Table, after: Period, before: Sequence[Period]) -> p
         "cost": pa.array([sums.get(hour, Decimal(0)) for hour in hours], _MONEY),
         "usual": pa.array(usual, _MONEY),
     }
-    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(columns))
 
 
 def _within(costs: pa.Table, windows: Sequence[Period]) -> pa.Table:

@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import ConfigurationError, QuestionError, SourceError
+from attribution.ledger import as_frame
 from attribution.periods import Period
 
 COLUMNS = ("at", "kind", "text")
@@ -68,5 +69,4 @@ def _frame(rows: list[tuple[datetime, str, str]]) -> pd.DataFrame:
     columns = list(zip(*sorted(rows), strict=True)) or [(), (), ()]
     kinds = (pa.timestamp("us"), pa.string(), pa.string())
     arrays = [pa.array(list(column), kind) for column, kind in zip(columns, kinds, strict=True)]
-    frame: pd.DataFrame = pa.table(arrays, names=list(COLUMNS)).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(arrays, names=list(COLUMNS)))

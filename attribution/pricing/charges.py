@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import QuestionError
-from attribution.ledger import Ledger
+from attribution.ledger import Ledger, as_frame
 from attribution.pricing.contracts import Term, read_terms
 
 _PICO = 10**12
@@ -72,7 +72,7 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
         for term, basis, charge, explanation in rows
     ]
     order = ["contract_id", "kind", "provider", "period", "basis", "charge", "explanation"]
-    frame: pd.DataFrame = pa.Table.from_pylist(lines, schema=_SCHEMA).to_pandas(types_mapper=pd.ArrowDtype)
+    frame = as_frame(pa.Table.from_pylist(lines, schema=_SCHEMA))
     return frame[order]
 
 

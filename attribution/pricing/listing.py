@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import QuestionError
+from attribution.ledger import as_frame
 from attribution.pricing.book import BEGINNING, FOREVER, NO_LIMIT, PriceBook, Rate
 from attribution.pricing.models import PROVIDERS, resolve
 
@@ -138,5 +139,4 @@ def _frame(rows: list[dict[str, Any]], **types: pa.DataType) -> pd.DataFrame:
     """Return rows as an Arrow-backed frame; money stays decimal."""
     names = list(rows[0]) if rows else list(types)
     columns = {name: pa.array([row[name] for row in rows], types.get(name)) for name in names}
-    frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
-    return frame
+    return as_frame(pa.table(columns))
