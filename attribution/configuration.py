@@ -33,9 +33,11 @@ SECTIONS = {
     "aliases": "alias",
     "contracts": "contract",
     "currency_rates": "currency_rate",
+    "prepaid": "prepayment",
+    "pools": "pool",
 }
 #: Sections that other rooms read as they are.
-FREE_SECTIONS = ("column_maps", "policies", "calendar", "prepaid", "rates", "allocation", "scope", "description")
+FREE_SECTIONS = ("column_maps", "policies", "calendar", "rates", "allocation", "scope", "description")
 
 _PLAIN_INTEGER = re.compile(r"-?\d+", re.ASCII)
 _PLAIN_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
@@ -45,9 +47,12 @@ _WORDS = {
     ("key", "kind"): ("api_key", "virtual_key", "project", "workspace", "principal", "deployment"),
     ("alias", "kind"): ("model", "team"),
     ("contract", "kind"): ("price", "discount"),
+    ("prepayment", "kind"): ("credit", "opening", "commitment"),
+    ("pool", "kind"): ("provisioned_throughput", "seats"),
     ("ownership_rule", "match"): ("equals", "prefix", "glob"),
     ("ownership_rule", "field"): schema.RULE_FIELDS,
 }
+_NOT_NEGATIVE = {"units", "tokens_per_minute", "output_weight", "cache_read_weight", "monthly_cost"}
 #: Tables in which a name may be said once at a time.
 _ONCE = {
     "key": ("key_id", "provider"),
@@ -55,6 +60,7 @@ _ONCE = {
     "alias": ("kind", "name", "provider"),
     "family": ("kind", "name"),
     "ownership_rule": ("rule_id",),
+    "pool": ("pool_id",),
 }
 
 
@@ -200,10 +206,19 @@ def _row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
     for column in declared.columns:
         if column.is_required and row.get(column.name) is None:
             raise ConfigurationError.at(file, int(line), f"`{column.name}` is missing", column.meaning)
-    if row.get("valid_from") and row.get("valid_to") and row["valid_to"] <= row["valid_from"]:
-        found = f"valid_to {row['valid_to']} is not after valid_from {row['valid_from']}"
-        raise ConfigurationError.at(file, int(line), found, "an end after the beginning")
+    _check_sense(row, file, int(line))
     return row
+
+
+def _check_sense(row: dict[str, Any], file: str, line: int) -> None:
+    """Refuse an end before its beginning, and amounts of which there is no such thing as less than nothing."""
+    for first, last in (("valid_from", "valid_to"), ("purchased_on", "expires_on")):
+        if row.get(first) and row.get(last) and row[last] <= row[first]:
+            found = f"{last} {row[last]} is not after {first} {row[first]}"
+            raise ConfigurationError.at(file, line, found, "an end after the beginning")
+    for name in _NOT_NEGATIVE & set(row):
+        if row[name] is not None and row[name] < 0:
+            raise ConfigurationError.at(file, line, f"`{name}` is {row[name]}", "an amount that is not negative")
 
 
 def _value(kind: str, value: Any, name: str, file: str, line: int) -> Any:

@@ -37,8 +37,12 @@ STORED = (
     "alias",
     "contract",
     "currency_rate",
+    "prepayment",
+    "pool",
     "price",
     "setting",
+    "residual_line",
+    "trued_up",
 )
 
 

@@ -220,3 +220,42 @@ def test_the_sample_companys_configuration_is_read() -> None:
         apply(ledger, configuration)
         assert ledger.value("select count(*) from team") == len(configuration.rows["team"]) > 1
         assert ledger.value("select count(*) from key where is_exclusive") >= 1
+
+
+# ---- prepaid balances and pools
+
+
+def test_a_prepaid_balance_keeps_its_amount_its_days_and_its_place(tmp_path: Path) -> None:
+    entry = "{contract_id: c, provider: openai, amount: '10000', purchased_on: 2026-08-01, expires_on: 2027-08-01}"
+
+    assert read(tmp_path, f"prepaid:\n- {entry}\n").rows["prepayment"] == [
+        {
+            "place": "attribution.yaml:2",
+            "contract_id": "c",
+            "provider": "openai",
+            "amount": Decimal(10000),
+            "purchased_on": datetime(2026, 8, 1),
+            "expires_on": datetime(2027, 8, 1),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("section", "entry", "told"),
+    [
+        ("prepaid", "{provider: openai, amount: '1'}", "attribution.yaml:2: `purchased_on` is missing"),
+        ("prepaid", "{provider: openai, amount: 1e3, purchased_on: 2026-08-01}", "`amount` is '1e3'"),
+        ("prepaid", "{provider: o, amount: '1', purchased_on: 2026-08-02, expires_on: 2026-08-02}", "is not after"),
+        ("prepaid", "{provider: o, amount: '1', purchased_on: 2026-08-02, kind: credits}", "Did you mean `credit`?"),
+        ("prepaid", "{provider: o, amount: '1', bought_on: 2026-08-02}", "`bought_on` is not known here"),
+        ("pools", "{pool_id: p, kind: seats, provider: openai, units: -3}", "`units` is -3; expected an amount"),
+        ("pools", "{pool_id: p, kind: seat, provider: openai, units: 3}", "Did you mean `seats`?"),
+    ],
+)
+def test_what_a_balance_or_a_pool_cannot_mean_is_refused_with_its_line(
+    section: str, entry: str, told: str, tmp_path: Path
+) -> None:
+    message = refusal(tmp_path, f"{section}:\n- {entry}\n")
+
+    assert "attribution.yaml:2: " in message
+    assert told in message

@@ -13,7 +13,7 @@ from attribution.reading import Document, Sample, Unreadable, mask
 from attribution.sources import Intake, Row, Run, _azure_meters, _bills, _runs
 
 NAME = "azure_cost"
-VERSION = 1
+VERSION = 2
 #: Names by which a file that nobody recognises is called near to this source.
 SIGNATURE = ("MeterCategory", "MeterName", "UnitOfMeasure", "Quantity", "ChargeType", "MeterId", "ConsumedService")
 GRAIN = "UTC day × resource × meter; no deployment, key, user or request in any row"
@@ -145,8 +145,11 @@ def _line(row: Document, intake: Intake) -> Row:
         "charge_class": "correction" if charge == "refund" else None,
         "currency": _any(row, "currency"),
         "invoice_id": _any(row, "invoice"),
+        "commitment_id": _any(row, "benefit"),
         "tags": tags,
     }
+    if line["commitment_id"] is not None and line["category"] == "usage":
+        line["commitment_status"] = "unused" if charge.startswith("unused") else "used"
     line |= _money(row, charge, intake.run)
     line |= _usage(row, line, intake, flags)
     line["flags"] = flags or None

@@ -10,7 +10,7 @@ from attribution.reading import Document, Sample
 from attribution.sources import Intake, Row, _bedrock, _bills, _runs
 
 NAME = "cur"
-VERSION = 1
+VERSION = 2
 #: Names by which a file that nobody recognises is called near to this source.
 SIGNATURE = ("line_item_usage_type", "line_item_unblended_cost", "line_item_line_item_type", "line_item_usage_amount")
 GRAIN = "usage type × hour or day × account × region × operation × resource × IAM principal × tags"
@@ -44,6 +44,8 @@ _CATEGORIES = {
     "SavingsPlanUpfrontFee": "purchase",
     "SavingsPlanRecurringFee": "purchase",
 }
+#: Where a line names the plan or reservation that it buys or draws on.
+_COMMITMENTS = ("savings_plan_savings_plan_a_r_n", "reservation_reservation_a_r_n")
 _DIMENSIONS = (
     "bill_payer_account_id",
     "bill_billing_entity",
@@ -123,6 +125,8 @@ def _line(row: Document, intake: Intake) -> Row:
         "charge_class": "correction" if kind == "Refund" else None,
         "currency": stated["line_item_currency_code"],
         "invoice_id": _bills.text(row, "bill_invoice_id"),
+        "commitment_id": next((text for name in _COMMITMENTS if (text := _bills.text(row, name))), None),
+        "commitment_status": "used" if kind in ("SavingsPlanCoveredUsage", "DiscountedUsage") else None,
         "tags": tags,
     }
     line |= _money(row, kind, stated["bill_billing_entity"] == "AWS Marketplace")

@@ -13,7 +13,7 @@ from attribution.sources import Intake, Row, Run, _azure_meters, _bedrock, _bill
 from attribution.sources.azure_cost import day
 
 NAME = "focus"
-VERSION = 1
+VERSION = 2
 #: Names by which a file that nobody recognises is called near to this source.
 SIGNATURE = ("BilledCost", "EffectiveCost", "BillingCurrency", "ChargeCategory", "ChargePeriodStart")
 GRAIN = "charge: SKU × charge period × resource × tags, as the generator chose"
@@ -115,6 +115,8 @@ def _identity(document: Document, flags: list[str]) -> Row:
         "description": _bills.text(document, "ChargeDescription"),
         "currency": _bills.text(document, "BillingCurrency"),
         "invoice_id": _any(document, "InvoiceId", "x_InvoiceId"),
+        "commitment_id": _bills.text(document, "CommitmentDiscountId"),
+        "commitment_status": (_bills.text(document, "CommitmentDiscountStatus") or "").lower() or None,
         "tags": _tags(document, flags),
     }
 
