@@ -67,6 +67,12 @@ _ROOMS = {
     "Audit": "audits",
     "audit": "audits",
     "read_configuration": "configuration",
+    "AllocationError": "errors",
+    "Allocation": "allocation",
+    "Pool": "allocation",
+    "Rules": "allocation",
+    "allocate": "allocation",
+    "read_rules": "allocation",
 }
 
 __all__ = sorted(_ROOMS)

@@ -9,20 +9,19 @@ from __future__ import annotations
 import csv
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
 from attribution import schema
 from attribution.errors import ConfigurationError
 from attribution.ledger import Ledger, column_list
+from attribution.reviewed_files import Placed, exact, is_whole, read_yaml
 
 #: Section of the file → the reference table it fills.
 SECTIONS = {
@@ -39,8 +38,6 @@ SECTIONS = {
 #: Sections that other rooms read as they are.
 FREE_SECTIONS = ("column_maps", "policies", "calendar", "rates", "allocation", "scope", "description")
 
-_PLAIN_INTEGER = re.compile(r"-?\d+", re.ASCII)
-_PLAIN_DECIMAL = re.compile(r"-?\d+(\.\d+)?", re.ASCII)
 #: Columns that may say only one of a few words.
 _WORDS = {
     ("family", "kind"): ("workflow", "feature"),
@@ -78,13 +75,6 @@ class Configuration:
         return list(self.sections.get("column_maps") or [])
 
 
-class _Placed(dict[str, Any]):
-    """A mapping that knows its line, and the line of each key."""
-
-    line: int = 0
-    lines: Mapping[str, int] = {}
-
-
 def read_configuration(path: str | os.PathLike[str]) -> Configuration:
     """Read one configuration file and the files it names, or raise an error with file and line.
 
@@ -106,21 +96,21 @@ def read_configuration(path: str | os.PathLike[str]) -> Configuration:
     name = os.fspath(path)
     if not Path(name).is_file():
         raise ConfigurationError.at(name, None, "there is no such file", "a YAML file")
-    content = _read_yaml(Path(name))
-    if not isinstance(content, _Placed):
+    content = read_yaml(Path(name))
+    if not isinstance(content, Placed):
         raise ConfigurationError.at(name, 1, "not a mapping", f"sections such as {', '.join(SECTIONS)}")
     configuration = Configuration(name)
     for section, entries in content.items():
         line = content.lines[section]
         if section in SECTIONS:
             table = SECTIONS[section]
-            rows = [_row(table, entry, place) for entry, place in _entries(Path(name), entries, line, section)]
+            rows = [check_row(table, entry, place) for entry, place in _entries(Path(name), entries, line, section)]
             configuration.rows[table] = rows
         elif section in FREE_SECTIONS:
             configuration.sections[section] = entries
         else:
             raise ConfigurationError.unknown_key(name, line, section, [*SECTIONS, *FREE_SECTIONS])
-    _check_overlaps(configuration)
+    check_overlaps(configuration.rows)
     _check_teams(configuration)
     return configuration
 
@@ -161,13 +151,13 @@ def _entries(path: Path, entries: Any, line: int, section: str) -> Iterator[tupl
         if other.suffix.lower() == ".csv":
             yield from _csv_entries(other)
             return
-        path, entries, line = other, _read_yaml(other), 1
-        if isinstance(entries, _Placed) and list(entries) == [section]:
+        path, entries, line = other, read_yaml(other), 1
+        if isinstance(entries, Placed) and list(entries) == [section]:
             entries = entries[section]
     if not isinstance(entries, list):
         raise ConfigurationError.at(str(path), line, f"`{section}` is not a list", "a list of mappings")
     for entry in entries:
-        if not isinstance(entry, _Placed):
+        if not isinstance(entry, Placed):
             raise ConfigurationError.at(str(path), line, f"{entry!r} in `{section}`", "a mapping")
         yield entry, f"{path.name}:{entry.line}"
 
@@ -190,8 +180,8 @@ def _csv_entries(path: Path) -> Iterator[tuple[dict[str, Any], str]]:
         raise ConfigurationError.at(str(path), line, str(error), "CSV in UTF-8") from None
 
 
-def _row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
-    """Check one entry against the declaration of its table."""
+def check_row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
+    """Check one entry against the declaration of its table and return it with its place, such as `rules.yaml:7`."""
     declared = schema.table(table)
     file, _, line = place.rpartition(":")
     known = [name for name in declared.names if name != "place"]
@@ -229,24 +219,16 @@ def _value(kind: str, value: Any, name: str, file: str, line: int) -> Any:
             return str(value)
         if kind == "BOOLEAN" and (isinstance(value, bool) or value in ("true", "false")):
             return value in (True, "true")
-        if kind == "BIGINT" and _PLAIN_INTEGER.fullmatch(str(value)):
+        if kind == "BIGINT" and is_whole(value):
             return int(str(value))
-        if kind.startswith("DECIMAL") and _PLAIN_DECIMAL.fullmatch(str(value)):
-            return _exact(Decimal(str(value)))
+        if kind.startswith("DECIMAL"):
+            return exact(value)
         if kind == "TIMESTAMP":
             return _moment(value)
-    except (ValueError, InvalidOperation):
+    except ValueError:
         pass
     wanted = {"VARCHAR": "text", "BOOLEAN": "true or false", "BIGINT": "a whole number", "TIMESTAMP": "a date"}
     raise ConfigurationError.at(file, line, f"`{name}` is {value!r}", wanted.get(kind, "an exact number in quotes"))
-
-
-def _exact(amount: Decimal) -> Decimal:
-    """Return an amount that DECIMAL(38, 12) holds as it is; nothing is rounded in silence."""
-    exponent = amount.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and exponent >= -12 and abs(amount) < Decimal(10) ** 26:
-        return amount
-    raise ValueError
 
 
 def _moment(value: Any) -> datetime:
@@ -256,11 +238,11 @@ def _moment(value: Any) -> datetime:
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
-def _check_overlaps(configuration: Configuration) -> None:
+def check_overlaps(rows: Mapping[str, list[dict[str, Any]]]) -> None:
     """Refuse two entries that say different things about one name at one time."""
     for table, key in _ONCE.items():
         seen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for row in configuration.rows.get(table, []):
+        for row in rows.get(table, []):
             for other in seen.setdefault(tuple(row.get(k) for k in key), []):
                 if _overlap(row, other):
                     file, _, line = row["place"].rpartition(":")
@@ -288,52 +270,3 @@ def _overlap(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return (one.get("valid_from") or first) < (other.get("valid_to") or last) and (other.get("valid_from") or first) < (
         one.get("valid_to") or last
     )
-
-
-def _read_yaml(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-        if any(isinstance(token, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken) for token in yaml.scan(text)):
-            token = next(
-                t for t in yaml.scan(text) if isinstance(t, yaml.AnchorToken | yaml.AliasToken | yaml.TagToken)
-            )
-            raise ConfigurationError.at(
-                str(path), token.start_mark.line + 1, "an anchor, alias or tag", "plain values written out"
-            )
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        return None if node is None else _construct(node, path)
-    except RecursionError:
-        raise ConfigurationError.at(str(path), None, "too many levels", "a few") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or str(error)
-        raise ConfigurationError.at(str(path), mark.line + 1 if mark else None, problem, "valid YAML") from None
-
-
-def _construct(node: yaml.Node, path: Path) -> Any:
-    line = node.start_mark.line + 1
-    if isinstance(node, yaml.SequenceNode):
-        return [_construct(child, path) for child in node.value]
-    if isinstance(node, yaml.MappingNode):
-        mapping, lines = _Placed(), dict[str, int]()
-        for key_node, value_node in node.value:
-            key = str(key_node.value)
-            if key in mapping:
-                raise ConfigurationError.at(str(path), key_node.start_mark.line + 1, f"`{key}` stands twice", "it once")
-            mapping[key] = _construct(value_node, path)
-            lines[key] = key_node.start_mark.line + 1
-        mapping.line, mapping.lines = line, lines
-        return mapping
-    return _scalar(str(node.value), node.tag.rpartition(":")[2], node)
-
-
-def _scalar(text: str, kind: str, node: yaml.Node) -> Any:
-    """Return a plain value; numbers in forms that only YAML reads (0012, 1_000, 1:30, .inf) stay the text they are."""
-    if kind == "int":
-        return int(text) if _PLAIN_INTEGER.fullmatch(text) and str(int(text)) == text else text
-    if kind == "float":
-        return Decimal(text) if _PLAIN_DECIMAL.fullmatch(text) else text
-    try:
-        return yaml.SafeLoader("").construct_object(node)
-    except ValueError:  # 2026-02-30 looks like a date and is none
-        return text

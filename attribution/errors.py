@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from fractions import Fraction
 
 
 class AttributionError(Exception):
@@ -136,6 +137,67 @@ class QuestionError(AttributionError):
     def folder_not_empty(cls, path: str) -> QuestionError:
         """A sample is written into a new or empty folder only."""
         return cls(f"{path} is not an empty folder; nothing was written. Name a new folder, or empty this one.")
+
+
+class AllocationError(AttributionError):
+    """A cost cannot be split over teams as the rules say."""
+
+    @classmethod
+    def refused(cls, pool: str, found: str, expected: str) -> AllocationError:
+        """Say what stands in the way and what is expected."""
+        return cls(f"pool `{pool}`: {found}; expected {expected}.")
+
+    @classmethod
+    def unknown_method(cls, pool: str, given: str, known: Iterable[str]) -> AllocationError:
+        """Name the method given and those there are."""
+        names = list(known)
+        return cls(f"pool `{pool}`: `{given}` is not a method.{_hint(given, names)} There are: {', '.join(names)}.")
+
+    @classmethod
+    def unknown_target(cls, pool: str, given: str, known: Iterable[str]) -> AllocationError:
+        """Name the target given and those there are."""
+        names = list(known)
+        there = ", ".join(names) or "none"
+        return cls(f"pool `{pool}`: `{given}` is no team or pool here.{_hint(given, names)} There are: {there}.")
+
+    @classmethod
+    def unknown_driver(cls, pool: str, given: str, known: Iterable[str]) -> AllocationError:
+        """Name the driver given and those that are measured."""
+        names = list(known)
+        there = ", ".join(names) or "none"
+        return cls(f"pool `{pool}`: `{given}` is not measured.{_hint(given, names)} Measured: {there}.")
+
+    @classmethod
+    def misses_hundred(cls, pool: str, total: Fraction) -> AllocationError:
+        """Percentages that leave something over or charge something twice."""
+        shown = str(total) if total.denominator == 1 else f"{float(total):.12g}"
+        return cls(f"pool `{pool}`: its percentages make {shown}, not 100. Correct them; nothing is scaled in silence.")
+
+    @classmethod
+    def weighs_nothing(cls, pool: str, by: str) -> AllocationError:
+        """All weights are zero; an even split is never guessed."""
+        return cls(
+            f"pool `{pool}`: every target weighs zero by {by}, so there is no share to give. "
+            f"Choose another method, other targets, or state `fallback: even`."
+        )
+
+    @classmethod
+    def leaks(cls, pools: Iterable[str], why: str) -> AllocationError:
+        """A cost would never reach a team."""
+        return cls(f"pools {', '.join(pools)}: {why}. Give each a path to a team.")
+
+    @classmethod
+    def singular(cls) -> AllocationError:
+        """A reciprocal system without one solution."""
+        return cls(
+            "the reciprocal pools have no single solution: some serve only each other. Give each a path to a team."
+        )
+
+    @classmethod
+    def no_method(cls, pool: str, known: Iterable[str]) -> AllocationError:
+        """A cost stands in a pool that the rules do not name."""
+        names = list(known)
+        return cls(f"`{pool}` holds a cost and has no method.{_hint(pool, names)} Pools: {', '.join(names) or 'none'}.")
 
 
 class PullError(AttributionError):

@@ -127,6 +127,42 @@ def preceding(period: Period) -> Period:
     return period.shifted(-period.length)
 
 
+def following(period: Period) -> Period:
+    """Return the period of the same kind just after: the month after a month, else the same length.
+
+    Examples
+    --------
+    >>> following(parse("2026-12")).label
+    '2027-01'
+    """
+    if _YEAR.fullmatch(period.label):
+        return parse(f"{period.end:%Y}")
+    if _QUARTER.fullmatch(period.label):
+        return parse(f"{period.end:%Y}-Q{(period.end.month + 2) // 3}")
+    if _MONTH.fullmatch(period.label):
+        return parse(f"{period.end:%Y-%m}")
+    if _WEEK.fullmatch(period.label):
+        return parse("{}-W{:02}".format(*period.end.isocalendar()[:2]))
+    return period.shifted(period.length)
+
+
+def months(period: Period) -> list[str] | None:
+    """Return the months that make a period, such as `2026-10`, or nothing where it is not whole months.
+
+    Examples
+    --------
+    >>> months(parse("2026-Q4"))
+    ['2026-10', '2026-11', '2026-12']
+    """
+    if any(moment != moment.replace(day=1, hour=0, minute=0) for moment in (period.start, period.end)):
+        return None
+    found, month = [], period.start
+    while month < period.end:
+        found.append(f"{month:%Y-%m}")
+        month = _dates(month.date(), _month_after(month.year, month.month), "").end
+    return found
+
+
 def span(text: str | timedelta, name: str = "last") -> timedelta:
     """Read a length of time such as `24h`, `7d` or `2w`.
 

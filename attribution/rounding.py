@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from fractions import Fraction
@@ -76,3 +77,41 @@ def _decimal(amount: Fraction, unit: Decimal) -> Decimal:
     numerator, denominator = amount.numerator, amount.denominator
     quotient = _EXACT.divide(Decimal(numerator), Decimal(denominator))
     return quotient if Fraction(quotient) == amount else quotient.quantize(unit.scaleb(-40), ROUND_FLOOR, _EXACT)
+
+
+def apportion(total: int, weights: Sequence[Fraction | int], keys: Sequence[object] | None = None) -> list[int]:
+    """Split whole units, such as pico-dollars, by weights; the parts add up to the total exactly.
+
+    A negative amount is split as its absolute value, and the sign restored; what weighs nothing gets nothing.
+
+    Parameters
+    ----------
+    total
+        Whole units of any sign.
+    weights
+        One a part; not negative, and not all zero.
+    keys
+        What settles ties, ascending; else the position.
+
+    Returns
+    -------
+    list of int
+        In the order given.
+
+    Examples
+    --------
+    >>> apportion(-10, [1, 1, 1])
+    [-4, -3, -3]
+    """
+    scale = math.lcm(*(Fraction(weight).denominator for weight in weights))
+    parts = [int(weight * scale) for weight in weights]
+    whole = sum(parts)
+    if whole <= 0 or min(parts) < 0:
+        raise ValueError("weights that are not negative, and one at least above zero")
+    size, sign = abs(total), (1 if total >= 0 else -1)
+    shares = [size * part // whole for part in parts]
+    ties = list(keys) if keys is not None else list(range(len(parts)))
+    order = sorted(range(len(parts)), key=lambda place: (-(size * parts[place] % whole), ties[place]))
+    for place in order[: size - sum(shares)]:
+        shares[place] += 1
+    return [sign * share for share in shares]

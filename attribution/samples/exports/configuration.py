@@ -81,9 +81,38 @@ column_maps:
       tz: UTC
 """
 
+#: The example of chargeback rules.
+RULES = """\
+# How Acme charges AI spend back to its teams. Reviewed by FinOps and the teams' finance partners.
+version: "2026-08"
+basis: effective
+
+# Owners come from attribution.yaml; rules written here would only fill what it leaves without an owner.
+ownership_rules: configuration
+
+pools:
+  # The guard agent checks every team's prompts: each pays by its requests.
+  - pool: guard
+    calls: {workflow_id: guard-agent}
+    method: driver
+    driver: requests
+  # What the invoices hold beyond calls: storage, sessions, tax, credits, corrections.
+  - pool: bill charges
+    bill: {category: [usage, tax, credit, adjustment]}
+    method: proportional
+
+# Spend without an owner stays a line of its own. `method: proportional` would share it out; the reported
+# unattributed share stays the same either way.
+unattributed:
+  method: visible
+
+calendar:
+  zone: UTC
+"""
+
 
 def write_configuration(bills: Bills, folder: Folder) -> None:
-    """Write config/attribution.yaml and the files it names."""
+    """Write config/attribution.yaml with the files it names, and the chargeback rules beside it."""
     contracts = []
     for provider in in_contract(bills.faults):
         numerator, denominator, begins = DISCOUNTS[provider]
@@ -101,6 +130,7 @@ def write_configuration(bills: Bills, folder: Folder) -> None:
         )
     text = _YAML.format(first=bills.days[0], last=bills.days[-1], contracts="".join(contracts), prepaid=prepaid)
     folder.text("config/attribution.yaml", text)
+    folder.text("config/chargeback.yaml", RULES)
     _teams(bills, folder)
     _families(bills, folder)
     _keys(folder)
