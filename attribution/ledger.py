@@ -43,6 +43,10 @@ STORED = (
     "setting",
     "residual_line",
     "trued_up",
+    "period",
+    "statement_line",
+    "journal",
+    "charged_event",
 )
 
 
@@ -244,29 +248,38 @@ def _create(ledger: Ledger) -> None:
             ledger.run(schema.table("cost_event").of_step(step).ddl())
         ledger.run(_cost_event_view())
         ledger.run(_EVENT_RECORD_VIEW)
-        ledger.run(_TEAM_COST_VIEW)
+        ledger.run(_team_cost_view())
 
 
 #: What each team bears of each call: the whole, or its part of a shared call, exact to the pico-dollar. The part of
 #: a team is the difference of two whole-number cuts of the cost, so the parts always add up to the whole.
-_TEAM_COST_VIEW = """
-    create or replace view team_cost as
-    with cut as (
-        select event_id, owner_team, parts, part,
-            sum(part) over (partition by event_id order by owner_team nulls last rows unbounded preceding) as upto
-        from owner_share
-    ),
-    pico as (
-        select event_id, cast(cast(list_cost as decimal(25, 12)) * 1000000000000 as hugeint) as cost
-        from event_cost semi join owner_share using (event_id)
+_BORNE = ("list_cost", "priced_part", "contracted_cost", "billed_cost", "effective_cost")
+
+
+def _team_cost_view() -> str:
+    names = column_list(_BORNE)
+    pico = ", ".join(f'cast(cast("{c}" as decimal(25, 12)) * 1000000000000 as hugeint) as "{c}"' for c in _BORNE)
+    cuts = ", ".join(
+        f"""cast(cast(pico."{c}" * upto // parts - pico."{c}" * (upto - part) // parts as decimal(38, 0))
+            * 0.000000000001 as decimal(38, 12)) as "{c}\""""
+        for c in _BORNE
     )
-    select event_id, owner_team, list_cost, false as is_shared from cost_event anti join owner_share using (event_id)
-    union all
-    select cut.event_id, cut.owner_team,
-        cast(cast(pico.cost * upto // parts - pico.cost * (upto - part) // parts as decimal(38, 0))
-            * 0.000000000001 as decimal(38, 12)), true
-    from cut join pico using (event_id)
-"""
+    return f"""
+        create or replace view team_cost as
+        with cut as (
+            select event_id, owner_team, parts, part,
+                sum(part) over (partition by event_id order by owner_team nulls last rows unbounded preceding) as upto
+            from owner_share
+        ),
+        cost as (select event_id, {names} from event_cost left join event_bill using (event_id)),
+        pico as (select event_id, {pico} from cost semi join owner_share using (event_id))
+        select event_id, owner_team, {names}, false as is_shared
+        from cost_event anti join owner_share using (event_id)
+        union all
+        select cut.event_id, cut.owner_team, {cuts}, true
+        from cut join pico using (event_id)
+    """
+
 
 #: Every record beside the event it describes; rank 1 speaks for the call.
 _EVENT_RECORD_VIEW = """
