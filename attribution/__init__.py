@@ -59,6 +59,7 @@ _ROOMS = {
     "MatchReport": "match_reports",
     "match_report": "match_reports",
     "fan_out": "fanouts",
+    "hop_flows": "flows",
     "sample_path": "assets",
     "show": "showing",
     "field_coverage": "fanouts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from math import fsum
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from attribution.charts.style import (
     GROUND,
     INK,
     LOST,
+    MAX_PERIODS,
     ORANGE,
     RUNG_COLORS,
     TARGET,
@@ -21,7 +23,9 @@ from attribution.charts.style import (
     finish,
     largest_of,
     money,
+    nothing,
     order_of,
+    others,
     plain,
 )
 from attribution.schema import EVIDENCE
@@ -41,6 +45,8 @@ def coverage_by_hop(fields: pd.DataFrame, top: int = 24) -> alt.LayerChart:
     import altair as alt
 
     rows = plain(fields)
+    if not rows:
+        return nothing("Ownership coverage by hop", "No record passes a hop: there are no spans and no calls.")
     records = {row["hop"]: row["records"] for row in rows}
     kept = sorted(records, key=lambda hop: (-records[hop], hop))[:top]
     rows = [row | {"shown": f"{row['share'] * 100:.0f} %"} for row in rows if row["hop"] in kept]
@@ -73,14 +79,17 @@ def coverage_by_hop(fields: pd.DataFrame, top: int = 24) -> alt.LayerChart:
     )
 
 
-def unattributed(coverage: pd.DataFrame, by: str = "week") -> alt.LayerChart:
+def unattributed(coverage: pd.DataFrame, by: str = "week", changes: pd.DataFrame | None = None) -> alt.LayerChart:
     """Show both unattributed shares over time, with the 2 % line; from `measure_coverage(ledger, by)`.
 
-    The shaded part is what calls without a price leave open.
+    The shaded part is what calls without a price leave open. `changes`, from `coverage_trend(ledger).changes`, marks
+    the periods in which the level changed.
     """
     import altair as alt
 
-    rows = _shares_over_time(plain(coverage), by)
+    rows = _shares_over_time(plain(coverage)[-MAX_PERIODS:], by)
+    if not rows:
+        return nothing("Unattributed share over time", "No call with a price is in this data or period.")
     periods = order_of(rows, "period")
     highest = max([TARGET, *(row["high"] for row in rows)])
     kinds = list(_KINDS.values())
@@ -117,11 +126,50 @@ def unattributed(coverage: pd.DataFrame, by: str = "week") -> alt.LayerChart:
         .mark_text(align="right", dy=-7, color=INK, fontSize=11)
         .encode(y="share:Q", x=alt.value(560), text="name:N")
     )
+    marks = _change_points(changes, by, periods)
+    layers = [area, ends, line, points, rule, name, *([] if marks is None else marks)]
+    cut = f"; the last {MAX_PERIODS} of {len(coverage):,} {by}s" if len(coverage) > MAX_PERIODS else ""
     return finish(
-        alt.layer(area, ends, line, points, rule, name).properties(width=560, height=240),
+        alt.layer(*layers).properties(width=560, height=240),
         "Unattributed share over time",
-        "shaded where calls without a price leave it open",
+        f"shaded where calls without a price leave it open{cut}",
     )
+
+
+def _change_points(changes: pd.DataFrame | None, by: str, periods: list[str]) -> list[Any] | None:
+    """Mark the periods in which the level of the share changed."""
+    import altair as alt
+
+    found = (
+        [
+            {"period": _period_of(row["first_day"], by), "shown": _level_shift(row)}
+            for row in plain(changes)
+            if _period_of(row["first_day"], by) in periods
+        ]
+        if changes is not None
+        else []
+    )
+    if not found:
+        return None
+    base = alt.Chart(data(found)).encode(x="period:N", tooltip=[alt.Tooltip("shown:N", title="level of the share")])
+    rule = base.mark_rule(color=INK, strokeWidth=1.5)
+    text = base.mark_text(align="left", baseline="top", dx=4, fontSize=11, color=INK).encode(
+        y=alt.value(2), text="shown:N"
+    )
+    return [rule, text]
+
+
+def _period_of(day: str, by: str) -> str:
+    """Return the period, as the axis writes it, that a day falls in."""
+    moment = date.fromisoformat(day)
+    if by == "week":
+        year, week, _ = moment.isocalendar()
+        return f"{year}-W{week:02d}"
+    return day[:7] if by == "month" else day
+
+
+def _level_shift(row: dict[str, Any]) -> str:
+    return f"{row['first_day'][5:]}: {row['before'] * 100:.0f} % → {row['after'] * 100:.0f} %"
 
 
 def _shares_over_time(rows: list[dict[str, Any]], by: str) -> list[dict[str, Any]]:
@@ -176,6 +224,8 @@ def hop_costs(hops: pd.DataFrame, top: int = 8) -> alt.LayerChart:
     import altair as alt
 
     rows = plain(hops)
+    if not rows:
+        return nothing("Spend below each hop that loses ownership", "No hop loses an ownership field.")
     for row in rows:
         row["name"] = showing.visible(f"{row['signature']} · {showing.hop(row)}", 52)
         row["lost"] = row["list_cost"] - row["recovered"]
@@ -213,7 +263,7 @@ def _merged(rows: list[dict[str, Any]], top: int) -> list[dict[str, Any]]:
     rest = ranked[top:]
     if rest:
         parts = {part: fsum(row[part] for row in rest) for part in ("list_cost", "recovered", "lost")}
-        ranked = [*ranked[:top], {"name": f"{len(rest):,} other hops", **parts}]
+        ranked = [*ranked[:top], {"name": others(len(rest), "hop"), **parts}]
     return ranked
 
 

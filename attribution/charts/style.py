@@ -27,8 +27,24 @@ BLUE, SKY, GREEN, YELLOW, ORANGE, RED, PINK, GREY = (
 )
 LOST = RED
 INK, QUIET, GROUND, LINE = "#1B1F24", "#57606A", "#FFFFFF", "#D8DEE4"
-#: A team keeps its colour in every chart; red is for what is lost, grey for what is summed up.
-TEAM_COLORS = (BLUE, ORANGE, GREEN, PINK, SKY, "#7F6A00", "#5B4FA3", "#66A61E", "#A65628", "#00868B")
+#: A team keeps its colour in every chart; red is for what is lost, grey for what is summed up. Any two of these, red
+#: and grey included, can be told apart with any colour vision (a test says how far).
+TEAM_COLORS = (
+    "#6699CC",
+    "#117733",
+    "#AA4499",
+    "#BBCC33",
+    "#332288",
+    "#88CCEE",
+    "#882255",
+    "#DDCC77",
+    "#661100",
+    "#FFAABB",
+)
+#: With this salt the sample company's eight teams have eight colours.
+_SALT = "3"
+#: More periods than this no chart shows; it then says that it shows the last ones.
+MAX_PERIODS = 400
 TARGET = 0.02
 #: Evidence on the call is dark, recovered is light, a rule is orange, none is red.
 RUNG_COLORS = dict(zip(EVIDENCE, (BLUE, "#3D93C6", "#79B4DA", GREEN, "#55BD9C", "#9FD8C5", ORANGE, LOST), strict=True))
@@ -38,7 +54,12 @@ _FONT = "Liberation Sans, Arial, Helvetica, sans-serif"
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Return a frame as rows that a chart can hold: floats for amounts, visible text, None for nothing."""
-    return [{name: _plain_value(value) for name, value in row.items()} for row in showing.rows(frame)]
+    return plain_rows(showing.rows(frame))
+
+
+def plain_rows(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows as a chart can hold them."""
+    return [{name: _plain_value(value) for name, value in row.items()} for row in rows]
 
 
 def _plain_value(value: Any) -> Any:
@@ -54,6 +75,27 @@ def _plain_value(value: Any) -> Any:
 def money(value: float) -> str:
     """Show an amount of a chart."""
     return showing.dollars(Decimal(repr(value)))
+
+
+def signed(amount: Decimal) -> str:
+    """Show a change with its sign."""
+    return f"+{showing.dollars(amount)}" if amount > 0 else showing.dollars(amount)
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Tell apart names that look the same once cut: each stays one mark of the chart."""
+    seen: dict[str, int] = {}
+    told = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        told.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return told
+
+
+def others(number: int, what: str = "") -> str:
+    """Name what is summed up: `1 other`, `12 other hops`."""
+    noun = f"other {what}" if what else "other"
+    return showing.count(number, noun)
 
 
 def word(name: str) -> str:
@@ -76,8 +118,13 @@ def team_colors(teams: Iterable[str]) -> dict[str, str]:
 
     Two teams may share one; that is why every chart also writes the team's name.
     """
-    digests = {team: zlib.crc32(team.encode("utf-8", "surrogatepass")) for team in teams}
-    return {team: TEAM_COLORS[digest % len(TEAM_COLORS)] for team, digest in digests.items()}
+    return {team: team_color(team) for team in teams}
+
+
+def team_color(team: str) -> str:
+    """Return the colour that a team's name stands for."""
+    digest = zlib.crc32(f"{_SALT} {team}".encode("utf-8", "surrogatepass"))
+    return TEAM_COLORS[digest % len(TEAM_COLORS)]
 
 
 def data(rows: list[dict[str, Any]]) -> alt.Data:
@@ -95,6 +142,14 @@ def dollar_axis(title: str, largest: float, room: float) -> dict[str, Any]:
     form = "$~s" if largest >= 10_000 else f"$,.{digits}~f"
     axis = alt.Axis(format=form, tickCount=4)
     return {"title": title, "axis": axis, "scale": alt.Scale(domain=[0, largest * room or 1], nice=False)}
+
+
+def nothing(title: str, why: str) -> Any:
+    """Draw what there is to say when there is nothing to draw."""
+    import altair as alt
+
+    text = alt.Chart(data([{"why": why}])).mark_text(align="left", fontSize=13, color=QUIET).encode(text="why:N")
+    return finish(text.encode(x=alt.value(0)).properties(width=560, height=40), title, view=None)
 
 
 def finish(chart: Any, title: str, subtitle: str | None = None, view: str | None = LINE) -> Any:
