@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import os
 import shlex
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from attribution import charts, coverages, fanouts, rollups, showing
+from attribution.exports import files
 from attribution.ledger import Ledger
 from attribution.schema import EVIDENCE
 
@@ -113,18 +112,7 @@ def render_answer(answer: str, title: str) -> str:
 
 def write(page: str, path: str | os.PathLike[str]) -> None:
     """Write a page whole or not at all."""
-    target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(page)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    files.write_text(page, path)
 
 
 def _pictures(ledger: Ledger, answer: Audit) -> dict[str, Markup]:

@@ -28,6 +28,7 @@ MODULES = (
     "check",
     "ownership",
     "report",
+    "export",
     "inspect",
     "sources",
     "prices",

@@ -1,0 +1,37 @@
+"""`attribution export`: charges as FOCUS files."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from attribution.cli.opening import AsJson, Config, Paths, Period, opened, require_calls
+
+
+def register(app: typer.Typer) -> None:
+    """Add `export`."""
+    app.command("export")(write_export)
+
+
+def write_export(
+    paths: Paths,
+    out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .parquet or .csv file.")],
+    kind: Annotated[str, typer.Option("--format", help="focus-1.2.")] = "focus-1.2",
+    period: Period = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write charges to a file that sums to the ledger, and to the invoice where one is loaded."""
+    from attribution.cli import screen
+    from attribution.exports import export
+
+    with opened(paths, config) as (ledger, _):
+        require_calls(ledger)
+        done = export(ledger, out, kind, period=period)
+    if as_json:
+        sums = {name: screen.plain(amount) for name, amount in done.sums.items()}
+        facts = {"path": done.path, "format": done.format, "rows": done.rows, "sums": sums}
+        screen.print_json({"command": "export", **facts, "left_out": screen.records(done.left_out)})
+    else:
+        screen.say(done.headline)
