@@ -25,13 +25,18 @@ def sample(
     faults: Annotated[
         str, typer.Option("--faults", metavar="NAMES", help="`all`, `none`, or names with commas between them.")
     ] = "all",
+    changes: Annotated[
+        str, typer.Option("--changes", metavar="NAMES", help="Planted changes of cost: `all`, `none`, or names.")
+    ] = "none",
 ) -> None:
     """Write a company's AI telemetry and bills in every real format, and beside them the truth."""
     from attribution.cli import screen
     from attribution.samples import write_sample
 
-    names = [name.strip() for name in faults.split(",") if name.strip()]
-    written = write_sample(folder, calls=calls, seed=seed, months=months, faults=names)
+    names, planted = ([name.strip() for name in given.split(",") if name.strip()] for given in (faults, changes))
+    written = write_sample(folder, calls=calls, seed=seed, months=months, faults=names, changes=planted)
     screen.say(f"{written.calls:,} calls of {written.months} months in {written.folder}, seed {written.seed}.")
     screen.say(f"October 2026 comes to about {written.month_usd:,} USD at list price; faults: {len(written.faults)}.")
+    if written.changes:
+        screen.say(f"Planted changes: {', '.join(written.changes)}; what each cost is in truth/changes.parquet.")
     screen.say(f"Try: attribution audit {written.folder}/data --config {written.folder}/config/attribution.yaml")

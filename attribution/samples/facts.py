@@ -238,6 +238,13 @@ def write_bill_truth(bills: Bills, folder: Folder) -> None:
     _write(folder, "truth/bills.parquet", rows, schema)
 
 
+def write_change_truth(rows: list[dict[str, Any]], folder: Folder) -> None:
+    """Write truth/changes.parquet: what each planted change cost at list price, by driver."""
+    names = ("change", "description", "owner_team", "workflow_id", "before", "after", "driver")
+    schema = pa.schema([*((name, pa.string()) for name in names), ("effect", MONEY)])
+    _write(folder, "truth/changes.parquet", [row | {"effect": usd(row["effect"])} for row in rows], schema)
+
+
 def _write(folder: Folder, name: str, rows: list[dict[str, Any]], schema: pa.Schema) -> None:
     table = pa.Table.from_pylist([{field.name: row.get(field.name) for field in schema} for row in rows], schema)
     pq.write_table(table, folder.path(name), compression="zstd", store_schema=False)

@@ -13,6 +13,7 @@ from pathlib import Path
 from attribution.errors import QuestionError
 from attribution.samples.article import Steering, begin, next_dearness, tell_stories
 from attribution.samples.bills import Bills, set_billed
+from attribution.samples.changes import Plan, choose_changes, faults_of
 from attribution.samples.company import Company, load_company
 from attribution.samples.exports.anthropic import write_anthropic
 from attribution.samples.exports.aws import write_cur
@@ -27,11 +28,11 @@ from attribution.samples.exports.litellm import write_gateway_logs
 from attribution.samples.exports.openai import write_openai
 from attribution.samples.exports.otlp import write_spans
 from attribution.samples.exports.told import write_tellings
-from attribution.samples.facts import Facts, write_bill_truth
+from attribution.samples.facts import Facts, write_bill_truth, write_change_truth
 from attribution.samples.faults import choose_faults, place_faults
 from attribution.samples.files import Folder
 from attribution.samples.page import Page, render
-from attribution.samples.rhythm import days_of, plan
+from attribution.samples.rhythm import Part, days_of, plan
 from attribution.samples.traffic import generate
 from attribution.samples.truth import Truth
 
@@ -50,6 +51,7 @@ class Sample:
     seed: int
     faults: tuple[str, ...]
     month_usd: Decimal
+    changes: tuple[str, ...] = ()
 
 
 def write_sample(
@@ -59,6 +61,7 @@ def write_sample(
     seed: int = 7,
     months: int = 3,
     faults: str | Iterable[str] = "all",
+    changes: str | Iterable[str] = "none",
 ) -> Sample:
     """Write the sample company: telemetry, bills, configuration, and the truth they are judged by.
 
@@ -80,6 +83,9 @@ def write_sample(
         How many months, the last being October 2026.
     faults
         `all`, `none`, or the names of the faults to plant.
+    changes
+        `all`, `none`, or the names of the changes to plant: weeks that repeat an earlier one but for what was
+        changed, with what it cost by driver in `truth/changes.parquet`. Each brings the fault that it needs.
 
     Returns
     -------
@@ -100,21 +106,26 @@ def write_sample(
     ...     sorted(path.name for path in sample.folder.iterdir())
     ['article', 'config', 'data', 'truth']
     """
-    root, chosen = Path(folder), choose_faults(faults)
+    root = Path(folder)
     _check(root, calls, months, seed)
+    planted = choose_changes(changes, days_of(months)[0])
+    chosen = choose_faults(faults) | faults_of(planted)
     with _whole_or_nothing(root) as place:
-        month_usd = _write(place, calls, months, seed, chosen)
-    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{month_usd:.2f}"))
+        month_usd = _write(place, calls, months, seed, chosen, planted)
+    return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{month_usd:.2f}"), planted)
 
 
-def _write(place: Path, calls: int, months: int, seed: int, chosen: frozenset[str]) -> float:
+def _write(
+    place: Path, calls: int, months: int, seed: int, chosen: frozenset[str], planted: tuple[str, ...]
+) -> float:
     """Write everything below a folder; return what October is steered to [USD]."""
     company = load_company()
+    changes = Plan(company, planted)
     steering = begin(calls, months, company, seed, chosen)
     with Folder(place) as files:
         truth, facts = Truth(files), Facts(chosen)
         bills = Bills(company, steering.month_usd, days_of(months), chosen)
-        for page in _pages(company, steering, calls, months, seed, chosen):
+        for page in _pages(company, steering, plan(calls, months), seed, chosen, changes):
             write_spans(page, company, files, chosen)
             for write in _TELEMETRY:
                 write(page, company, files)
@@ -128,6 +139,8 @@ def _write(place: Path, calls: int, months: int, seed: int, chosen: frozenset[st
         if "file_twice" in chosen:
             deliver_twice(files)
         write_bill_truth(bills, files)
+        if planted:
+            write_change_truth(changes.truth(), files)
         facts.write(files, bills, steering.month_usd)
     return steering.month_usd
 
@@ -165,12 +178,13 @@ def _check(root: Path, calls: int, months: int, seed: int) -> None:
 
 
 def _pages(
-    company: Company, steering: Steering, calls: int, months: int, seed: int, faults: frozenset[str]
+    company: Company, steering: Steering, parts: Iterable[Part], seed: int, faults: frozenset[str], changes: Plan
 ) -> Iterator[Page]:
-    """Generate the company part by part; only one part is in memory."""
+    """Generate the company part by part; only one part is in memory, and the weeks that will be replayed."""
     first = first_request = 0
-    for part in plan(calls, months):
+    for part in parts:
         made = generate(part, company, seed, next_dearness(steering, part), faults, steering.weeks)
+        made = changes.plant(made, part)
         tell_stories(made, part, company, steering, faults)
         place_faults(made, part, company, steering.tally(part.month), faults, seed)
         set_billed(made, company, faults)
