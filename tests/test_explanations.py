@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-import math
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ from attribution.explanations.rules import FACTORS, NODES, WEIGHTS
 from attribution.ledger import Ledger
 from attribution.periods import parse
 from attribution.pricing import price_events
+from tests.change_oracle import Attempt, driver_effects
 from tests.examples import call, identity, insert, ledger_of
 
 BEFORE, AFTER = "2026-W41", "2026-W42"
@@ -598,74 +597,31 @@ def test_a_drill_down_keeps_every_driver_and_the_cost_of_every_member(case: tupl
 
 # An oracle that knows nothing of SQL or integrals: fractions, and every order in which factors could change.
 
-SIZE = {"input": "prompt size", "cache_read": "prompt size", "output": "response size", "fee": "other usage"}
 
-
-def oracle(before: list[Call], after: list[Call]) -> dict[str, Fraction]:
-    counts = [_counts(before), _counts(after)]
-    both = {key[1] for key in counts[0] if key[0] == "N"} & {key[1] for key in counts[1] if key[0] == "N"}
-    lines: dict[str, Fraction] = defaultdict(Fraction)
-    for leaf in {key[1] for c in counts for key in c if key[0] == "cost"}:
-        workflow, role, group, meter = leaf[0], leaf[4], leaf[6], leaf[7]
-        value = [c[("cost", leaf)] for c in counts]
-        if workflow not in both:
-            lines["new workflows" if value[0] == 0 else "retired workflows"] += value[1] - value[0]
-            continue
-        chain = [("N", workflow), ("step", leaf[:2]), ("model", leaf[:3]), ("calls", leaf[:4]), ("attempts", leaf[:6])]
-        chain += [("group", leaf[:7]), ("units", leaf), ("cost", leaf)]
-        factors = [tuple(c[chain[0]] for c in counts)]
-        factors += [_ratio(counts, above, below) for below, above in itertools.pairwise(chain)]
-        names = ["requests", "fan-out", "model mix", "service tier"]
-        names += ["retries" if role == "retry" else "fallbacks", SIZE[meter]]
-        names += ["cache" if group == "input" else "other usage", "unit price"]
-        for name, effect in zip(names, _every_order(factors), strict=True):
-            lines[name] += effect
-    return lines
-
-
-def _counts(calls: list[Call]) -> defaultdict[Any, Fraction]:
-    counts: defaultdict[Any, Fraction] = defaultdict(Fraction)
-    for workflow in {one.workflow for one in calls}:
-        counts[("N", workflow)] = Fraction(len({one.request for one in calls if one.workflow == workflow}))
-    for one in calls:
-        key = (one.workflow, one.step, one.attempts[0], one.tier)
-        for name, length in (("step", 2), ("model", 3), ("calls", 4)):
-            counts[(name, key[:length])] += 1
-        for number, model in enumerate(one.attempts, 1):
-            role = (*key, one.role(number), model)
-            counts[("attempts", role)] += 1
-            for meter, (units, cost) in one.lines(number).items():
-                group = (*role, "input" if meter == "cache_read" else meter)
-                if units:
-                    counts[("group", group)] += units
-                    counts[("units", (*group, meter))] += units
-                    counts[("cost", (*group, meter))] += Fraction(cost) * Fraction(one.discount)
-    return counts
-
-
-def _ratio(counts: list[Any], above: Any, below: Any) -> tuple[Fraction, Fraction]:
-    found = [c[above] / c[below] if c[below] else None for c in counts]
-    first, second = (value if value is not None else found[1 - i] for i, value in enumerate(found))
-    return (Fraction(1) if first is None else first, Fraction(1) if second is None else second)
-
-
-def _every_order(factors: list[tuple[Fraction, Fraction]]) -> list[Fraction]:
-    moving = [place for place, (first, second) in enumerate(factors) if first != second]
-    fixed = math.prod((first for place, (first, _) in enumerate(factors) if place not in moving), start=Fraction(1))
-    result = [Fraction(0)] * len(factors)
-    for order in itertools.permutations(moving):
-        now = {place: factors[place][0] for place in moving}
-        for place in order:
-            old = math.prod(now.values(), start=fixed)
-            now[place] = factors[place][1]
-            result[place] += math.prod(now.values(), start=fixed) - old
-    return [effect / math.factorial(len(moving)) for effect in result]
+def attempts_of(calls: list[Call]) -> list[Attempt]:
+    return [
+        Attempt(
+            segment=one.workflow,
+            request=one.request,
+            call=place,
+            step=one.step,
+            model=model,
+            tier=one.tier,
+            role=one.role(number),
+            lines=tuple(
+                (meter, Fraction(units), Fraction(cost) * Fraction(one.discount))
+                for meter, (units, cost) in one.lines(number).items()
+            ),
+        )
+        for place, one in enumerate(calls)
+        for number, model in enumerate(one.attempts, 1)
+    ]
 
 
 @given(weeks())
 @settings(invariant, max_examples=10)
 def test_effects_are_the_average_over_all_orders(case: tuple[list[Call], list[Call]]) -> None:
-    wanted = oracle(*case)
+    wanted = driver_effects(attempts_of(case[0]), attempts_of(case[1]))
     found = _with_traffic_and_mix_together(effects(explained(*case)))
 
     for driver in {*wanted, *found}:
@@ -696,6 +652,22 @@ def test_calls_priced_from_the_book_are_explained_to_the_last_digit() -> None:
 
     # 4 × 2,000 more tokens at $0.25 a million.
     assert effects(explain_change(ledger, BEFORE, AFTER)) == {"prompt size": Decimal("0.002")}
+
+
+def test_a_snapshot_and_its_alias_are_one_model() -> None:
+    usage = {"provider": "openai", "input_tokens": 1000, "output_tokens": 0, "list_cost": None}
+    events = [
+        call(f"{week}-{place}", started_at=MONDAYS[week], model=model, **usage)
+        for week, model in ((BEFORE, "gpt-5-mini-2025-08-07"), (AFTER, "gpt-5-mini"))
+        for place in range(4)
+    ]
+    ledger = ledger_of(*events)
+    price_events(ledger)
+
+    answer = explain_change(ledger, BEFORE, AFTER)
+
+    assert set(answer.leaves["model"]) == {"openai/gpt-5-mini"}
+    assert effects(answer) == {}
 
 
 def test_a_long_context_is_another_meter_not_another_price() -> None:

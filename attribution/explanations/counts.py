@@ -153,14 +153,36 @@ def _fuller() -> str:
     return f"not s.is_whole and {agrees} and p.known > {says}"
 
 
+#: One source names the dated snapshot that answered, another the alias: where both have an entry of the price list in
+#: common, they are one model, named by the shorter; else a source that came or went would look like a change of models.
+_SPELLINGS = r"""
+    spelling as (
+        select model, arg_min(name, (length(name), name)) as name
+        from (
+            select model, first_value(model) over (partition by plain, entry order by length(model), model) as name
+            from (
+                select concat_ws('/', provider, model) as model, rate_line.entry,
+                    concat_ws('/', provider, regexp_replace(model, '[-@](\d{8}|\d{4}-\d{2}-\d{2})$', '')) as plain
+                from rate_card join rate_line using (card_id)
+            )
+        )
+        group by model
+    )"""
+
+
 def _attempts(question: Question) -> str:
     """Attempts in numbers only: segment, place, and the kind of their call's first attempt in the period."""
     return f"""
-    kind as (
-        select row_number() over (order by step, model, service_tier) as kind_id, *,
-            dense_rank() over (order by step) as step_id, dense_rank() over (order by model) as model_id
-        from (select distinct step, model, service_tier from event_named)
+    {_SPELLINGS},
+    kind_spelled as (
+        select *, dense_rank() over (order by step, name, service_tier) as kind_id,
+            dense_rank() over (order by step) as step_id, dense_rank() over (order by name) as model_id
+        from (
+            select distinct step, e.model, service_tier, coalesce(spelling.name, e.model) as name
+            from event_named e left join spelling using (model)
+        )
     ),
+    kind as (select distinct kind_id, step, name as model, service_tier from kind_spelled),
     seen as materialized (
         select segment_id, place_id, h.is_in_slice, kind_id, step_id, model_id, is_after, event_id, call_id, attempt_no,
             attempt_role, request_id, list_cost, paid, cost, is_no_call
@@ -170,7 +192,7 @@ def _attempts(question: Question) -> str:
             and if(e.is_whole, null, e.service) is not distinct from h.service
             and if(e.is_whole, null, e.api_key_id) is not distinct from h.api_key_id
             and e.is_request_known = h.is_request_known and e.is_in_slice = h.is_in_slice {question.same("e", "h")}
-        join kind using (step, model, service_tier)
+        join kind_spelled using (step, model, service_tier)
         where segment_id in (select segment_id from home where is_in_slice)
     ),
     repeated_call as (

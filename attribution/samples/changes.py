@@ -29,8 +29,8 @@ Turn = Callable[[Calls, Company, int], Calls]
 
 #: Longest prompt of a workflow whose prompts are to double [tokens].
 LONGEST = 60_000
-#: Of twenty answers, how many are asked for again, before and after: 1.6 times as many.
-OF, RETRIED, RETRIED_MORE = 20, 5, 8
+#: Which answers are asked for again: the last of four before, two of five after, which is 1.6 times as many.
+RETRIED, RETRIED_MORE = (4, (3,)), (5, (2, 4))
 #: What asking again sends and gets back [tokens]: the case with its answer to be mended, always of one size.
 AGAIN = {"input": 24_000, "output": 2_000}
 
@@ -89,14 +89,14 @@ def _short_prompts(calls: Calls, _: Company, __: int) -> Calls:
     return replays.chosen(calls, longest <= LONGEST)
 
 
-def _retried(of_twenty: int) -> Turn:
-    """Return the turn that asks for some of the answers again."""
+def _retried(of: int, places: tuple[int, ...]) -> Turn:
+    """Return the turn that asks for some of every few answers again."""
 
     def turn(calls: Calls, company: Company, seen: int) -> Calls:
         first = {name: column for name, column in calls.items() if name.startswith("r_")}
         first |= {n: c[calls["attempt"] == 1] for n, c in calls.items() if not n.startswith("r_")}
         answers = np.flatnonzero(first["step"] == replays.step_of(company, "draft-reply", "answer"))
-        again = answers[(seen + np.arange(len(answers))) % OF < of_twenty]
+        again = answers[np.isin((seen + np.arange(len(answers))) % of, places)]
         first["status"][answers] = OK
         first["status"][again], first["ended"][again] = TIMED_OUT, first["started"][again] + 60_000
         more = {n: c if n.startswith("r_") else c[again].copy() for n, c in first.items()}
@@ -114,8 +114,8 @@ CHANGES = {
         "answers of draft-reply time out more often and are asked for again, 1.6 times as often",
         "draft-reply",
         *_WEEKS,
-        {"retries": _retried(RETRIED_MORE)},
-        prepare=_retried(RETRIED),
+        {"retries": _retried(*RETRIED_MORE)},
+        prepare=_retried(*RETRIED),
         faults=("billed_timeouts",),
     ),
     "model_swap": Change(

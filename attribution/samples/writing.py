@@ -115,9 +115,7 @@ def write_sample(
     return Sample(root, calls, months, seed, tuple(sorted(chosen)), Decimal(f"{month_usd:.2f}"), planted)
 
 
-def _write(
-    place: Path, calls: int, months: int, seed: int, chosen: frozenset[str], planted: tuple[str, ...]
-) -> float:
+def _write(place: Path, calls: int, months: int, seed: int, chosen: frozenset[str], planted: tuple[str, ...]) -> float:
     """Write everything below a folder; return what October is steered to [USD]."""
     company = load_company()
     changes = Plan(company, planted)
