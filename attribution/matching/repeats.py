@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attribution.ancestry import find_nearest_above
 from attribution.ledger import Ledger
+from attribution.matching import grouping
 
 
 def join_spans_above(ledger: Ledger) -> None:
@@ -12,9 +13,11 @@ def join_spans_above(ledger: Ledger) -> None:
     It is the same when both say the same usage, or when the upper says the sum of all directly below it. Each round
     joins the lowest pairs and takes their upper spans out of the way, so that a chain of three ends in one call.
     """
-    ledger.run(_CANDIDATES)
-    if not ledger.value("select count(*) from (select trace_id from candidate group by trace_id having count(*) > 1)"):
+    ledger.run(_NESTED)
+    if not ledger.value("select count(*) from nested"):
         return
+    grouping.place_answered(ledger, "nested")
+    ledger.run(_CANDIDATES)
     while True:
         find_nearest_above(ledger, "candidate", "candidate", "candidate_above")
         ledger.run(_REPEATS)
@@ -25,15 +28,28 @@ def join_spans_above(ledger: Ledger) -> None:
         ledger.run(_CANDIDATES)
 
 
+#: Traces in which a span of a call has a span below it; in all others nothing can be said twice.
+_NESTED = """
+    create or replace temp table nested as
+    with caller as (
+        select trace_id, span_id from observation
+        where role = 'client_span' and trace_id is not null and span_id is not null
+    ),
+    parent as (
+        select trace_id, parent_span_id as span_id from span
+        where parent_span_id is not null and parent_span_id <> span_id
+    )
+    select distinct trace_id from parent semi join caller using (trace_id, span_id)
+"""
+
 #: Spans that say they are a call; one that already joined a call below it is out of the way.
 _CANDIDATES = """
     create or replace temp table candidate as
-    select keyed.group_key, keyed.is_answered, keyed.trace_id, keyed.span_id, observation.input_tokens,
+    select placed.group_key, placed.is_answered, placed.trace_id, placed.span_id, observation.input_tokens,
         observation.output_tokens, coalesce(observation.model, observation.requested_model) as model,
         observation.requested_model, observation.started_at
-    from keyed join observation using (observation_id)
-    where keyed.span_id is not null and keyed.trace_id is not null and keyed.role = 'client_span'
-        and keyed.joined_by <> 'parent_span'
+    from placed semi join nested using (trace_id) join observation using (observation_id)
+    where placed.span_id is not null and placed.role = 'client_span' and placed.joined_by <> 'parent_span'
 """
 
 #: For every upper span's group the one below that it repeats; two groups with response ids are two calls.
@@ -87,17 +103,17 @@ _LOWEST_REPEATS = """
 """
 
 _JOIN_REPEATS = """
-    create or replace temp table keyed as
+    create or replace temp table placed as
     with moved as (
-        select keyed.* replace (
-            coalesce(repeated.target_key, keyed.group_key) as group_key,
-            case when keyed.role = 'client_span' and upper.upper_key is not null then 'parent_span'
-                 when repeated.target_key is not null and keyed.joined_by = 'itself' then 'child_span'
-                 else keyed.joined_by end as joined_by
+        select placed.* replace (
+            coalesce(repeated.target_key, placed.group_key) as group_key,
+            case when placed.role = 'client_span' and upper.upper_key is not null then 'parent_span'
+                 when repeated.target_key is not null and placed.joined_by = 'itself' then 'child_span'
+                 else placed.joined_by end as joined_by
         )
-        from keyed
-        left join repeated on keyed.group_key = repeated.moved_key
-        left join repeated as upper on keyed.group_key = upper.upper_key
+        from placed
+        left join repeated on placed.group_key = repeated.moved_key
+        left join repeated as upper on placed.group_key = upper.upper_key
     )
     select * replace (bool_or(is_answered) over (partition by group_key) as is_answered) from moved
 """
