@@ -123,6 +123,11 @@ class QuestionError(AttributionError):
         return cls(f"`{name}` was {given!r}; expected {expected}.")
 
     @classmethod
+    def no_extra(cls, package: str, extra: str) -> QuestionError:
+        """A package that comes with an extra is not installed."""
+        return cls(f"this needs {package}, which is not installed. Install it: pip install 'attribution[{extra}]'.")
+
+    @classmethod
     def unknown_fault(cls, given: str, known: Iterable[str]) -> QuestionError:
         """A fault of the sample company that does not exist was asked for."""
         names = list(known)

@@ -1,0 +1,40 @@
+"""Widgets for notebooks and Voila; each asks a plain function that works without them. The only door to ipywidgets.
+
+The answer of a widget is escaped HTML with charts as images, so that it shows in JupyterLab and Voila alike, runs
+nothing, and leaves no state in a saved notebook. What was chosen survives running the cell again.
+"""
+
+from __future__ import annotations
+
+from attribution.widgets.changing import anomaly_picker, driver_explorer
+from attribution.widgets.panels import Panel, forget
+from attribution.widgets.questions import (
+    POLICIES,
+    explore_spend,
+    find_requests,
+    list_files,
+    list_values,
+    over_threshold,
+    try_policy,
+)
+from attribution.widgets.spending import policy_chooser, spend_explorer, threshold_slider
+from attribution.widgets.tracing import file_picker, trace_explorer
+
+__all__ = [
+    "POLICIES",
+    "Panel",
+    "anomaly_picker",
+    "driver_explorer",
+    "explore_spend",
+    "file_picker",
+    "find_requests",
+    "forget",
+    "list_files",
+    "list_values",
+    "over_threshold",
+    "policy_chooser",
+    "spend_explorer",
+    "threshold_slider",
+    "trace_explorer",
+    "try_policy",
+]
