@@ -201,11 +201,16 @@ def check_row(table: str, entry: dict[str, Any], place: str) -> dict[str, Any]:
 
 
 def _check_sense(row: dict[str, Any], file: str, line: int) -> None:
-    """Refuse an end before its beginning, and amounts of which there is no such thing as less than nothing."""
+    """Refuse an end before its beginning, a key of one team and of many, and amounts below nothing."""
     for first, last in (("valid_from", "valid_to"), ("purchased_on", "expires_on")):
         if row.get(first) and row.get(last) and row[last] <= row[first]:
             found = f"{last} {row[last]} is not after {first} {row[first]}"
             raise ConfigurationError.at(file, line, found, "an end after the beginning")
+    if row.get("is_exclusive") and row.get("is_shared"):
+        found = "a key that is both exclusive and shared"
+        raise ConfigurationError.at(
+            file, line, found, "is_exclusive for one team's calls, or is_shared for many teams'"
+        )
     for name in _NOT_NEGATIVE & set(row):
         if row[name] is not None and row[name] < 0:
             raise ConfigurationError.at(file, line, f"`{name}` is {row[name]}", "an amount that is not negative")

@@ -17,6 +17,7 @@ def key_matrix(ledger: Ledger) -> pd.DataFrame:
     """Show who holds the key beside who owns the spend on it, one row per key and owner.
 
     The holder is what the registry says at the time of the call, else the team that the gateway claims for the key.
+    A key that the registry declares shared (`is_shared`) has a holder and says nothing about who owns a call.
 
     Parameters
     ----------

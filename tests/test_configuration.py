@@ -148,6 +148,10 @@ REFUSED: dict[str, tuple[str, str]] = {
         f"keys:\n- {ENTRY % ''}\n- {ENTRY % ''}\n",
         "yaml:3: `k` overlaps attribution.yaml:2 in time",
     ),
+    "a key of one team that is held for many": (
+        f"keys:\n- {ENTRY % ', is_shared: true'}\n",
+        "yaml:2: a key that is both exclusive and shared",
+    ),
     "two families of one workflow": (
         "families:\n- {kind: workflow, name: a, family: x}\n- {kind: workflow, name: a, family: y}\n",
         "yaml:3: `workflow a` overlaps attribution.yaml:2",

@@ -56,7 +56,7 @@ def test_two_exports_of_one_gateway_are_counted_once(captured: Ledger) -> None:
 
 
 def test_the_key_is_platforms_and_most_of_its_spend_supports() -> None:
-    held = [{"key_id": "k1", "kind": "api_key", "owner_team": "platform", "is_exclusive": False}]
+    held = [{"key_id": "k1", "kind": "api_key", "owner_team": "platform", "is_exclusive": False, "is_shared": True}]
     ledger = ledger_of(
         call("a", api_key_id="k1", list_cost="62"),
         call("b", api_key_id="k1", owner_team="search", list_cost="38"),

@@ -277,6 +277,11 @@ def test_a_key_that_is_not_exclusive_is_a_rule() -> None:
     assert owners(ledger) == {"c": ("support", "rule", None)}
 
 
+def test_a_key_held_for_many_teams_says_nothing_about_who_owns_a_call() -> None:
+    ledger = resolved(seen("c", api_key_id="k"), key=[key("k", "platform", is_exclusive=False, is_shared=True)])
+    assert owners(ledger) == {"c": (None, "none", "never_owned")}
+
+
 def test_better_evidence_wins_over_all_that_is_worse() -> None:
     rules = [rule("r1", "service", "app", owner_team="by-rule")]
     above = hop("t", "root", owner_team="by-span")

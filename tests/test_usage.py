@@ -169,3 +169,10 @@ def test_a_body_without_usage_is_unmetered() -> None:
     (usage,) = read_usage({"id": "x"})
 
     assert not usage.is_metered
+
+
+def test_a_plain_body_is_read_as_its_providers() -> None:
+    body = {"input_tokens": 1000, "output_tokens": 10}
+
+    assert read_usage(body, provider="anthropic")[0].reading == "anthropic: input excludes cache"
+    assert read_usage(body, provider="openai")[0].reading.startswith("openai_responses")

@@ -77,7 +77,7 @@ def _by_key(ledger: Ledger, evidence: str, is_exclusive: bool) -> None:
         select carried.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
         from carried join shown using (event_id) join key
             on key.key_id = shown.key_id and (key.provider is null or key.provider = carried.provider)
-            and key.is_exclusive = $is_exclusive and {_VALID.format("key")}
+            and key.is_exclusive = $is_exclusive and key.is_shared is not true and {_VALID.format("key")}
         where carried.owner_team is null and carried.owner_team_values = 0
         """,
         {"is_exclusive": is_exclusive},

@@ -56,6 +56,8 @@ def read_usage(body: Mapping[str, Any], *, provider: str = "", api: str | None =
     clamped. A count that is not a whole number of tokens, or is negative, raises `ValueError`.
     """
     shape = api or shape_of(body)
+    if api is None and shape == "openai_responses" and provider == "anthropic" and "input_tokens_details" not in body:
+        shape = "anthropic"  # a body without cache counts fits both; who answered settles it
     read = {
         "anthropic": _anthropic,
         "bedrock_converse": _converse,

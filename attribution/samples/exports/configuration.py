@@ -81,6 +81,8 @@ column_maps:
       tz: UTC
 """
 
+#: What the gateway calls providers with.
+GATEWAY_KEY, GATEWAY_ROLE = "key_Gw7Lq2", "arn:aws:sts::402117330985:assumed-role/llm-gateway/prod"
 #: The example of chargeback rules.
 RULES = """\
 # How Acme charges AI spend back to its teams. Reviewed by FinOps and the teams' finance partners.
@@ -159,17 +161,19 @@ def _families(bills: Bills, folder: Folder) -> None:
 
 
 def _keys(folder: Folder) -> None:
-    """Name keys and projects whose holder is known; the shared virtual key is nobody's own, so it is not here."""
+    """Name keys and projects with their holder; Platform holds those that the gateway uses for everyone."""
     finops, labs = KEYS["vk_finops"][0], KEYS["vk_labs"][0]
+    everyones = [(KEYS[name][0], "virtual_key", "") for name in ("vk_apps", "vk_gateway")]
+    everyones += [(GATEWAY_KEY, "api_key", "openai"), (GATEWAY_ROLE, "principal", "aws")]
     folder.lines(
         "config/keys.csv",
         [
-            "key_id,kind,provider,owner_team,is_exclusive,valid_from,valid_to",
-            f"{finops},virtual_key,,finance-ops,true,,",
-            f"{labs},virtual_key,,growth,true,,{KEY_MOVED}",
-            f"{labs},virtual_key,,data-science,true,{KEY_MOVED},",
-            f"{DIRECT_PROJECT},project,openai,research,true,,",
-            f"{DIRECT_KEY},api_key,openai,research,true,,",
-            "key_Gw7Lq2,api_key,openai,platform,false,,",
+            "key_id,kind,provider,owner_team,is_exclusive,is_shared,valid_from,valid_to",
+            f"{finops},virtual_key,,finance-ops,true,,,",
+            f"{labs},virtual_key,,growth,true,,,{KEY_MOVED}",
+            f"{labs},virtual_key,,data-science,true,,{KEY_MOVED},",
+            f"{DIRECT_PROJECT},project,openai,research,true,,,",
+            f"{DIRECT_KEY},api_key,openai,research,true,,,",
+            *(f"{key},{kind},{provider},platform,false,true,," for key, kind, provider in everyones),
         ],
     )
