@@ -62,6 +62,8 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
         ledger.run(statements.event_rate_name())
         ledger.run(statements.store_costs(shape))
         ledger.run(statements.line_item(shape))
+        ledger.run(statements.event_meter(shape))
+        ledger.run(statements.event_other_meter(shape))
 
 
 def _keys(ledger: Ledger) -> list[Key]:

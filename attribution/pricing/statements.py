@@ -160,6 +160,53 @@ def line_item(shape: Shape) -> str:
     """
 
 
+def event_meter(shape: Shape) -> str:
+    """Return the view of what each event used and costs by meter: one row an event, whole pico-dollars.
+
+    A cost is null where the event as a whole has none; the costs of an event with one add up to its contracted cost.
+    What is counted in other units than tokens stands in `event_other_meter`.
+    """
+    divisor = shape.contract_divisor or shape.divisor
+    card = "contract" if shape.contract_divisor else "rate"
+    columns = ", ".join(
+        f"case when is_counted then {meter}_quantity else 0 end as {meter}_quantity, "
+        f"case when is_counted then {_amount(meter, shape.divisor)} else 0 end as {meter}_list, "
+        f"case when is_counted then {_amount(meter, divisor, card)} else 0 end as {meter}_cost"
+        if meter in shape.meters
+        else f"0 as {meter}_quantity, 0 as {meter}_list, 0 as {meter}_cost"
+        for meter in METERS
+    )
+    return f"""
+        create or replace view event_meter as
+        with counted as (
+            select *, is_metered and not coalesce(cache_hit, false) and not is_contradictory as is_counted
+            from event_rate
+        )
+        select event_id, book_provider, book_model, context_over >= 0 as is_long, {columns} from counted
+    """
+
+
+def event_other_meter(shape: Shape) -> str:
+    """Return the view of what each event used and costs in other units than tokens, one row a meter."""
+    if not shape.has_other:
+        return """
+            create or replace view event_other_meter as
+            select cast(null as uuid) as event_id, '' as meter, cast(0 as decimal(18, 6)) as quantity,
+                0::hugeint as list, 0::hugeint as cost
+            where false
+        """
+    paid = "paid" if shape.contract_divisor else "pico"
+    return f"""
+        create or replace view event_other_meter as
+        with charged as (
+            select * from event_rate
+            where is_metered and not coalesce(cache_hit, false) and not is_contradictory
+        )
+        select event_id, meter, quantity, cast(pico as hugeint) as list, cast({paid} as hugeint) as cost
+        from ({_other_line("charged")})
+    """
+
+
 def half_even(numerator: str, denominator: str) -> str:
     """Return SQL for a whole quotient rounded half to even, for numbers that are not negative."""
     quotient, rest = f"(({numerator}) // ({denominator}))", f"(({numerator}) % ({denominator}))"
