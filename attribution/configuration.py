@@ -37,6 +37,8 @@ SECTIONS = {
 }
 #: Sections that other rooms read as they are.
 FREE_SECTIONS = ("column_maps", "policies", "calendar", "rates", "allocation", "scope", "description")
+#: Of these, what functions of a ledger read: kept as settings, under the name of the section.
+STORED_SECTIONS = ("calendar", "scope")
 
 #: Columns that may say only one of a few words.
 _WORDS = {
@@ -123,7 +125,12 @@ def apply(ledger: Ledger, configuration: Configuration | None) -> None:
             ledger.run(f'delete from "{table}"')
             _insert(ledger, table, rows.get(table, []))
         ledger.run("delete from setting")
-        policies = (configuration.sections.get("policies") or {}) if configuration else {}
+        policies = dict(configuration.sections.get("policies") or {}) if configuration else {}
+        policies |= {
+            name: content
+            for name, content in (configuration.sections if configuration else {}).items()
+            if name in STORED_SECTIONS
+        }
         place = configuration.path if configuration else None
         settings = [{"name": k, "value": _as_text(v), "place": place} for k, v in sorted(policies.items())]
         _insert(ledger, "setting", settings)

@@ -44,8 +44,8 @@ def take_usage(ledger: Ledger) -> None:
     ledger.run(
         f"""
         create or replace temp table usage_line as
-        select line.provider, line.source, line.file_id, line.record_no, line.period_start, line.project_id, line.caller,
-            line.region, line.model, line.service_tier, line.context_window, line.meter, line.requests,
+        select line.provider, line.source, line.file_id, line.record_no, line.period_start, line.project_id,
+            line.caller, line.region, line.model, line.service_tier, line.context_window, line.meter, line.requests,
             {micro("line.quantity")} as quantity, 'usage' as cause, false as is_wide,
             cast(null as varchar) as request_id
         from told_line as line join side using (provider)

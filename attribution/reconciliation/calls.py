@@ -26,7 +26,7 @@ FOLDS = (
 
 
 def tell_calls(ledger: Ledger, asked: Asked) -> None:
-    """Write the view `period_call`: calls near the period with their two buckets, and whether they stand there twice."""
+    """Write the view `period_call`: calls near the period with their two buckets, and which stand there twice."""
     lo = "least($start, (select min(window_start) from side))"
     hi = "greatest($end, (select max(window_end) from side))"
     bounds = ledger.rows(f"select {lo} - interval 1 day, {hi} + interval 1 day", asked.period.values())[0]

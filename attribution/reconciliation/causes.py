@@ -84,7 +84,8 @@ _VALUES = f"""
     )
     select * exclude (unpriced, used, used_list, rate, per, list_rate, list_per),
         unpriced, cost + unpriced as known_cost,
-        case when requests is not null and calls > 0 then {share("cost + unpriced", "requests", "calls")} end as counted,
+        case when requests is not null and calls > 0 then {share("cost + unpriced", "requests", "calls")} end
+            as counted,
         coalesce(used, case when billed_quantity is null then cost + unpriced else 0 end) as used,
         case when used is null then null else used_list end as used_list
     from valued
@@ -116,7 +117,7 @@ _POT_VALUES = """
 """
 
 #: A call's own request is its own quantity; a total that names no model is an amount only, and leaves a rest.
-_CAUSES = f"""
+_CAUSES = """
     create or replace temp table cell_cause as
     with step as (
         select provider, pair_id, pot_id, unpriced,
@@ -154,17 +155,17 @@ _CAUSES = f"""
     ),
     told as (
         select provider, pair_id, pot_id, unnest([
-            {{'cause': 'unpriced', 'amount': unpriced}}, {{'cause': 'extra_or_missing_events', 'amount': events}},
-            {{'cause': 'token_count', 'amount': tokens}}, {{'cause': 'not_billed', 'amount': not_billed}}
+            {'cause': 'unpriced', 'amount': unpriced}, {'cause': 'extra_or_missing_events', 'amount': events},
+            {'cause': 'token_count', 'amount': tokens}, {'cause': 'not_billed', 'amount': not_billed}
         ]) as part from step
         union all
         select provider, pair_id, pot_id, unnest([
-            {{'cause': 'extra_or_missing_events', 'amount': events}}, {{'cause': 'unexplained', 'amount': unexplained}},
-            {{'cause': 'list_price', 'amount': list_price}}, {{'cause': 'discount', 'amount': discount}},
-            {{'cause': 'price', 'amount': price}}, {{'cause': 'rounding', 'amount': rounding}}
+            {'cause': 'extra_or_missing_events', 'amount': events}, {'cause': 'unexplained', 'amount': unexplained},
+            {'cause': 'list_price', 'amount': list_price}, {'cause': 'discount', 'amount': discount},
+            {'cause': 'price', 'amount': price}, {'cause': 'rounding', 'amount': rounding}
         ]) from paid
         union all
-        select provider, pair_id, pot_id, {{'cause': 'cut_off', 'amount': shifted}} from pair
+        select provider, pair_id, pot_id, {'cause': 'cut_off', 'amount': shifted} from pair
     )
     select provider, pair_id, pot_id, part.cause as cause, sum(part.amount)::hugeint as amount
     from told group by all having sum(part.amount) <> 0

@@ -1,4 +1,4 @@
-"""What a bill calls a model and what a call calls it: one key for both, through aliases, the price book and spelling."""
+"""What a bill calls a model and what a call calls it: one key for both, by aliases, the price book and spelling."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ def spelling(name: str) -> str:
     return " ".join(letters + [word for word in told if word.isdigit()])
 
 
-def name_models(
-    ledger: Ledger, book: PriceBook, names: Iterable[tuple[str, str]], at: datetime
-) -> list[Named]:
+def name_models(ledger: Ledger, book: PriceBook, names: Iterable[tuple[str, str]], at: datetime) -> list[Named]:
     """Return the key of every (provider, model) pair, so that the names of bill and calls meet.
 
     Reviewed aliases go first, then what the price book resolves, then a model of the book that is spelt with the
@@ -96,9 +94,7 @@ def _aliases(ledger: Ledger, at: datetime) -> dict[tuple[str, str], str]:
     return {(provider, name): canonical for provider, name, canonical in rows}
 
 
-def _book_model(
-    book: PriceBook, provider: str, name: str, spelt: dict[str, dict[str, list[str]]]
-) -> str | None:
+def _book_model(book: PriceBook, provider: str, name: str, spelt: dict[str, dict[str, list[str]]]) -> str | None:
     owner = PROVIDERS.get(provider, provider)
     resolved = resolve(book, owner, name)
     if not isinstance(resolved, str) and not resolved.is_estimate:

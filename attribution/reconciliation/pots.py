@@ -183,7 +183,7 @@ def _level_join(level: str, parts: tuple[str, ...]) -> str:
 
 
 #: What a line's money knows of its place; what it does not know is null, so that equal pieces come together.
-_KEYS = f"""
+_KEYS = """
     create or replace temp table line_key as
     select bill_line_id, provider, level, request_id,
         case when level in ('meter', 'model', 'bucket') then bucket end as bucket,

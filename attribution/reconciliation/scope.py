@@ -68,7 +68,7 @@ def _entry(entry: Any, place: str) -> Entry:
         raise ConfigurationError.at(place, None, f"`pattern` is {entry.get('pattern')!r}", "text to match")
     if not isinstance(entry.get("provider"), str) or not isinstance(entry.get("in_scope", True), bool):
         raise ConfigurationError.at(place, None, f"{entry!r} in `scope`", "a provider, and in_scope true or false")
-    return Entry(entry["provider"], field, match, entry.get("pattern", ""), entry.get("in_scope", True))
+    return Entry(entry["provider"], str(field), match, entry.get("pattern", ""), entry.get("in_scope", True))
 
 
 def mark_scope(ledger: Ledger) -> None:
