@@ -77,6 +77,8 @@ _ROOMS = {
     "Rules": "allocation",
     "allocate": "allocation",
     "read_rules": "allocation",
+    "Quality": "expectations",
+    "validate": "expectations",
 }
 
 __all__ = sorted(_ROOMS)

@@ -113,6 +113,23 @@ class ConfigurationError(AttributionError):
         place = f"{path}:{line}" if line else path
         return cls(f"{place}: `{given}` is not known here.{_hint(given, names)} Known: {', '.join(names)}.")
 
+    @classmethod
+    def unknown_rule(cls, place: str, given: str, known: Iterable[str]) -> ConfigurationError:
+        """Name the rule type that no engine here checks, and every one that both do; it is never skipped."""
+        names = list(known)
+        return cls(
+            f"{place}: `{given}` is no rule type that is checked here, and no rule is skipped."
+            f"{_hint(given, names)} Supported: {', '.join(names)}."
+        )
+
+    @classmethod
+    def unknown_suite(cls, given: str, known: Iterable[str]) -> ConfigurationError:
+        """Name the suite asked for and those that come with the package."""
+        names = list(known)
+        return cls(
+            f"`{given}` is neither a file nor a suite of this package.{_hint(given, names)} It has: {', '.join(names)}."
+        )
+
 
 class QuestionError(AttributionError):
     """A question was asked with an argument that has no meaning."""

@@ -47,6 +47,7 @@ STORED = (
     "statement_line",
     "journal",
     "charged_event",
+    "quality_failure",
 )
 
 

@@ -26,6 +26,7 @@ MODULES = (
     "coverage",
     "hops",
     "check",
+    "quality",
     "ownership",
     "report",
     "export",

@@ -1,0 +1,369 @@
+"""The data sets of a ledger that suites are about, with what rules need to know about a row from other rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from attribution import schema
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A column that a suite may name beside the declared ones: a fact about the row that other rows know.
+
+    `{base}` in its join stands for the rows at hand, `row` for one of them; `needs` are the columns of `row` it reads.
+    """
+
+    name: str
+    type: str
+    needs: tuple[str, ...]
+    expression: str
+    join: str = ""
+    #: Only a ledger can tell it; a frame has no other tables.
+    needs_ledger: bool = False
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One data set: its rows, their key, the calls that a row stands for, and its derived columns."""
+
+    name: str
+    #: The first letters of its rules' ids.
+    initials: str
+    table: str
+    key: tuple[str, ...]
+    derived: tuple[Derived, ...] = ()
+    #: Statement of `row_key, event_id` for the failing rows in `failed`; None where the key is the call itself.
+    calls: str | None = None
+    #: The row's own money, where it is no call's.
+    money: str | None = None
+
+    def parts(self) -> list[tuple[str, list[str]]]:
+        """Stored tables that hold some of the columns of every row, narrowest use first; then all of it."""
+        if self.table != "cost_event":
+            return [(self.table, schema.table(self.table).names)]
+        declared = schema.table("cost_event")
+        steps = [declared.of_step(step) for step in ("own", "price", "match")]
+        return [*((step.name, step.names) for step in steps), ("cost_event", declared.names)]
+
+    def key_of(self, columns: Iterable[str]) -> str | None:
+        """Return the expression of a row's key, where its columns are there."""
+        if not set(self.key) <= set(columns):
+            return None
+        if len(self.key) == 1:
+            return f'"{self.key[0]}"'
+        return "concat_ws('/', " + ", ".join(f'"{name}"' for name in self.key) + ")"
+
+    def relation(self, base: str, wanted: Sequence[Derived]) -> str:
+        """Return the rows of a table with the derived columns that are wanted, as a relation."""
+        if not wanted:
+            return f'"{base}"'
+        joins = dict.fromkeys(each.join.replace("{base}", f'"{base}"') for each in wanted if each.join)
+        columns = ", ".join(f'{each.expression} as "{each.name}"' for each in wanted).replace("{base}", f'"{base}"')
+        return f'(select row.*, {columns} from "{base}" as row {" ".join(joins)})'
+
+
+#: Two teams on one trace: the first says who asked, so a second one pays for another's request.
+_TEAMS_OF_TRACE = """
+    left join (
+        select trace_id, count(distinct owner_team) as teams from {base}
+        where trace_id is not null group by trace_id having min(owner_team) <> max(owner_team)
+    ) as divided on divided.trace_id = row.trace_id
+"""
+_OWNERS_IN_TRACE = Derived(
+    "owners_in_trace",
+    "BIGINT",
+    ("trace_id", "owner_team"),
+    "case when row.trace_id is not null then coalesce(divided.teams, 1) end",
+    _TEAMS_OF_TRACE,
+)
+_CACHED = Derived(
+    "cached_input_tokens",
+    "BIGINT",
+    ("cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens"),
+    "case when coalesce(row.cache_read_tokens, row.cache_write_5m_tokens, row.cache_write_1h_tokens) is not null"
+    " then coalesce(row.cache_read_tokens, 0) + coalesce(row.cache_write_5m_tokens, 0)"
+    " + coalesce(row.cache_write_1h_tokens, 0) end",
+)
+_UNKNOWN_TEAM = Derived(
+    "unknown_team",
+    "VARCHAR",
+    ("owner_team",),
+    "case when known.team is null and (select count(*) from team) > 0 then row.owner_team end",
+    "left join (select distinct team from team) as known on known.team = row.owner_team",
+    needs_ledger=True,
+)
+
+
+def _flagged(name: str, flags: str, test: str) -> Derived:
+    """The first of a row's flags that passes a test."""
+    found = f"list_filter(coalesce(row.{flags}, []), lambda flag: {test})[1]"
+    return Derived(name, "VARCHAR", (flags,), found)
+
+
+#: The last complete seven days of a source against the four weeks before, told on the last record of the source.
+_ARRIVALS = """
+    left join (
+        with horizon as (select max(started_at) as at from {base}),
+        week as (
+            select source, max_by(observation_id, (started_at, observation_id)) as observation_id,
+                max(started_at) as last_at,
+                count(*) filter (where started_at > horizon.at - interval 7 days) as records,
+                count(*) filter (where started_at > horizon.at - interval 35 days
+                    and started_at <= horizon.at - interval 7 days) as records_before,
+                bool_or(started_at <= horizon.at - interval 28 days) as is_long
+            from {base}, horizon where started_at is not null group by source
+        )
+        select observation_id, date_diff('hour', last_at, horizon.at) as hours,
+            case when is_long and records_before > 0 then records * 400 // records_before end as percent
+        from week, horizon
+    ) as arrival on arrival.observation_id = row.observation_id
+"""
+
+_UNKNOWN_FILE = Derived(
+    "unknown_file",
+    "VARCHAR",
+    ("file_id",),
+    "case when file.file_id is null then row.file_id end",
+    "left join (select distinct file_id from source_file) as file on file.file_id = row.file_id",
+    needs_ledger=True,
+)
+
+OBSERVATIONS = Dataset(
+    "observations",
+    "OB",
+    "observation",
+    ("observation_id",),
+    (
+        _OWNERS_IN_TRACE,
+        _CACHED,
+        _flagged("personal_data", "ownership_flags", "contains(flag, 'personal_data')"),
+        _flagged("unhashed_handle", "ownership_flags", "contains(flag, ':unhashed')"),
+        _flagged(
+            "broken_identity",
+            "usage_flags",
+            "not starts_with(flag, 'source_cost') and not starts_with(flag, 'hidden reasoning')",
+        ),
+        Derived(
+            "tokens_beside_total",
+            "BIGINT",
+            ("total_tokens", "input_tokens", "output_tokens"),
+            "row.total_tokens - row.input_tokens - row.output_tokens",
+        ),
+        Derived("hours_behind", "BIGINT", ("source", "started_at", "observation_id"), "arrival.hours", _ARRIVALS),
+        Derived("week_percent", "BIGINT", ("source", "started_at", "observation_id"), "arrival.percent", _ARRIVALS),
+        _UNKNOWN_FILE,
+        Derived(
+            "is_matched",
+            "BOOLEAN",
+            ("observation_id",),
+            "matched.observation_id is not null",
+            "left join event_observation as matched on matched.observation_id = row.observation_id",
+            needs_ledger=True,
+        ),
+    ),
+    calls="select distinct row_key, event_id from failed join event_observation on observation_id = row_key",
+)
+
+SPANS = Dataset(
+    "spans",
+    "SP",
+    "span",
+    ("trace_id", "span_id"),
+    (
+        Derived(
+            "unknown_parent",
+            "VARCHAR",
+            ("trace_id", "span_id", "parent_span_id"),
+            "case when parent.span_id is null then row.parent_span_id end",
+            "left join (select distinct trace_id, span_id from {base}) as parent"
+            " on parent.trace_id = row.trace_id and parent.span_id = row.parent_span_id",
+        ),
+        Derived(
+            "roots_in_trace",
+            "BIGINT",
+            ("trace_id", "parent_span_id"),
+            "top.roots",
+            "left join (select trace_id, count(*) filter (where parent_span_id is null) as roots"
+            " from {base} group by trace_id) as top on top.trace_id = row.trace_id",
+        ),
+        _OWNERS_IN_TRACE,
+        _UNKNOWN_FILE,
+    ),
+    calls="""
+        select distinct row_key, event_id from failed
+        join event_record on concat_ws('/', event_record.trace_id, event_record.span_id) = row_key
+    """,
+)
+
+COST_EVENTS = Dataset(
+    "cost_events",
+    "CE",
+    "cost_event",
+    ("event_id",),
+    (
+        _UNKNOWN_TEAM,
+        _OWNERS_IN_TRACE,
+        _CACHED,
+        Derived(
+            "roots_in_trace",
+            "BIGINT",
+            ("trace_id",),
+            "top.roots",
+            "left join (select trace_id, count(*) filter (where parent_span_id is null) as roots"
+            " from span group by trace_id) as top on top.trace_id = row.trace_id",
+            needs_ledger=True,
+        ),
+        Derived(
+            "has_first_attempt",
+            "BOOLEAN",
+            ("call_id", "attempt_no"),
+            "orphan.call_id is null",
+            """
+            left join (
+                with later as (select distinct call_id from {base} where attempt_no > 1)
+                select call_id from later
+                except select call_id from {base} where attempt_no = 1 and call_id in (select call_id from later)
+            ) as orphan on orphan.call_id = row.call_id
+            """,
+        ),
+        Derived(
+            "owned_share_of_month",
+            "DECIMAL(7, 6)",
+            ("started_at", "owner_evidence"),
+            "case when row.owner_evidence in ('rule', 'none') then month.owned end",
+            "left join quality_month as month on month.month = strftime(row.started_at, '%Y-%m')",
+            needs_ledger=True,
+        ),
+        Derived(
+            "declared_share_of_month",
+            "DECIMAL(7, 6)",
+            ("started_at", "owner_evidence"),
+            "case when row.owner_evidence not in ('declared', 'matched', 'exclusive_key') then month.declared end",
+            "left join quality_month as month on month.month = strftime(row.started_at, '%Y-%m')",
+            needs_ledger=True,
+        ),
+    ),
+)
+
+LINE_ITEMS = Dataset(
+    "line_items",
+    "LI",
+    "line_item",
+    ("event_id", "meter"),
+    (
+        Derived(
+            "is_of_an_event",
+            "BOOLEAN",
+            ("event_id",),
+            "event.event_id is not null",
+            "left join event on event.event_id = row.event_id",
+            needs_ledger=True,
+        ),
+    ),
+    calls="select distinct row_key, cast(split_part(row_key, '/', 1) as uuid) as event_id from failed",
+)
+
+BILL_LINES = Dataset(
+    "bill_lines",
+    "BL",
+    "bill_line",
+    ("bill_line_id",),
+    (
+        _UNKNOWN_FILE,
+        Derived(
+            "days_behind",
+            "BIGINT",
+            ("provider", "period_start", "bill_line_id", "role"),
+            "last.days",
+            """
+            left join (
+                select max_by(bill_line_id, (period_start, bill_line_id)) as bill_line_id,
+                    date_diff('day', max(period_start), (select max(period_start) from {base})) as days
+                from {base} where role <> 'estimate' group by provider
+            ) as last on last.bill_line_id = row.bill_line_id
+            """,
+        ),
+    ),
+    calls="select distinct row_key, cast(null as uuid) as event_id from failed",
+    money="coalesce(billed_cost, effective_cost, contracted_cost, list_cost)",
+)
+
+OWNERSHIP_RULES = Dataset(
+    "ownership_rules",
+    "OR",
+    "ownership_rule",
+    ("rule_id", "place"),
+    (
+        _UNKNOWN_TEAM,
+        Derived(
+            "gives",
+            "BIGINT",
+            ("owner_team", "workflow_id", "feature"),
+            "(row.owner_team is not null)::bigint + (row.workflow_id is not null)::bigint"
+            " + (row.feature is not null)::bigint",
+        ),
+        Derived(
+            "other_team",
+            "VARCHAR",
+            ("rule_id", "field", "match", "pattern", "owner_team", "valid_from", "valid_to"),
+            """
+            (select min(other.owner_team) from {base} as other
+                where other.field = row.field and other.match = row.match and other.pattern = row.pattern
+                    and other.owner_team <> row.owner_team
+                    and coalesce(other.valid_from < row.valid_to, true)
+                    and coalesce(row.valid_from < other.valid_to, true))
+            """,
+        ),
+    ),
+    calls="""
+        select distinct row_key, event_id from failed
+        join event_owner on owner_evidence = 'rule' and owner_from = split_part(row_key, '/', 1)
+    """,
+)
+
+PRICE_BOOK = Dataset(
+    "price_book",
+    "PB",
+    "price",
+    ("entry", "meter"),
+    (
+        Derived(
+            "overlapping_entry",
+            "VARCHAR",
+            (
+                "entry",
+                "meter",
+                "provider",
+                "model",
+                "service_tier",
+                "region",
+                "context_over",
+                "context_upto",
+                "valid_from",
+                "valid_to",
+                "second_from",
+                "second_to",
+                "weekdays",
+            ),
+            """
+            (select min(other.entry) from {base} as other
+                where other.provider = row.provider and other.model = row.model and other.meter = row.meter
+                    and other.service_tier = row.service_tier and other.region is not distinct from row.region
+                    and other.entry <> row.entry and other.weekdays & row.weekdays <> 0
+                    and other.valid_from < row.valid_to and row.valid_from < other.valid_to
+                    and other.context_over < row.context_upto and row.context_over < other.context_upto
+                    and other.second_from < row.second_to and row.second_from < other.second_to)
+            """,
+        ),
+    ),
+    calls="""
+        select distinct row_key, event_id from failed
+        join line_item on concat_ws('/', line_item.price_entry, line_item.meter) = row_key
+    """,
+)
+
+DATASETS = {
+    each.name: each for each in (OBSERVATIONS, SPANS, COST_EVENTS, LINE_ITEMS, BILL_LINES, OWNERSHIP_RULES, PRICE_BOOK)
+}
