@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attribution import schema
-from attribution.anomalies import Anomalies, find_anomalies
+from attribution.anomalies import Anomalies, find_anomalies, pick_anomaly
 from attribution.anomalies.localization import locate
 from attribution.anomalies.scoring import BURN_IN, score_days
 from attribution.days import complete_days
-from attribution.errors import LedgerError
+from attribution.errors import LedgerError, QuestionError
 from attribution.ledger import Ledger
 from tests.examples import call, identity, insert, ledger_of
 
@@ -152,6 +152,22 @@ def test_a_weekday_rhythm_is_no_anomaly_and_its_absence_is() -> None:
     assert np.flatnonzero(score_days(loud, weekday).is_alert[0]).tolist() == [68]
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 2.5]), st.sampled_from([1.0, 0.3]))
+@settings(max_examples=20, deadline=None, derandomize=True)
+def test_a_day_outside_its_range_is_an_alert_and_no_other_is(seed: int, floor: float, busy: float) -> None:
+    rng = np.random.default_rng(seed)
+    days = rng.gamma(2, 5, (3, 70)) * (rng.random((3, 70)) < busy)
+    days[:, 60:] *= rng.choice([0.1, 1, 4, 9], size=(3, 10))
+
+    scores = score_days(days, np.arange(70) % 7, floor)
+    scored = ~np.isnan(scores.score)
+    is_outside = (days > scores.high * (1 + 1e-9)) | (days < scores.low * (1 - 1e-9))
+
+    assert (scores.low <= scores.high)[scored].all()
+    assert ((days >= scores.low) & (days <= scores.high) & scores.is_alert).sum() == 0
+    assert (is_outside & scored & ~scores.is_alert).sum() == 0
+
+
 def test_a_missing_day_is_not_a_drop() -> None:
     days = np.full((1, 60), 100.0) + np.sin(np.arange(60))
     days[0, 50] = np.nan
@@ -246,3 +262,44 @@ def test_what_is_new_is_a_cause() -> None:
     found = locate(attributes, [10.0, 20.0, 0.0], [10.0, 20.0, 30.0])
 
     assert [one.values for one in found] == [{"model": "new"}]
+
+
+# Looking into one event
+
+
+def test_an_event_is_picked_by_its_number_with_its_days_its_drivers_and_its_requests(found: Anomalies) -> None:
+    ledger = company(planted={(44, "triage"): "retries"})
+    one = find_anomalies(ledger)
+
+    picked = pick_anomaly(ledger, one)
+
+    assert one.choices() == [(f"{on(44)}  support / triage  +$45.00", 1)]
+    assert picked.series[picked.series["is_event"]]["cost"].tolist() == [66]
+    assert set(picked.series["slice"]) == {"support / triage"}
+    assert (picked.driver, picked.families["label"].tolist()[1:-1]) == ("retries", ["volume"])
+    # Two more attempts for each of 21 requests before and 22 after.
+    assert picked.members["effect"].tolist() == [43]
+    assert picked.requests["retry_cost"].tolist() == [2] * 5
+    assert picked.said.startswith(f"Support / triage spent $66.00 on {on(44)}, where $21.00 is usual and ")
+    assert "more retries" in picked.said
+
+
+def test_a_waterfall_ends_at_the_later_cost(found: Anomalies) -> None:
+    for explained in found.explanations:
+        assert explained is not None
+        for by in ("family", "driver"):
+            bars = explained.waterfall(by)
+            steps = bars[bars["kind"] == "effect"]
+
+            assert bars["end"].tolist()[-2:] == [explained.cost_after] * 2
+            assert bars["start"].tolist()[1:-1] == [explained.cost_before, *steps["end"].tolist()[:-1]]
+            assert (steps["end"] - steps["start"]).tolist() == steps["effect"].tolist()
+
+
+def test_an_event_that_is_not_there_is_refused_with_how_many_there_are(found: Anomalies) -> None:
+    with pytest.raises(QuestionError, match=r"`number` was 99, expected a number from 1 to \d"):
+        found.series_of(99)
+    with pytest.raises(QuestionError, match="there is none"):
+        find_anomalies(company()).series_of()
+    with pytest.raises(QuestionError, match="`by` was 'colour'"):
+        found.explanations[0].waterfall("colour")  # type: ignore[union-attr]

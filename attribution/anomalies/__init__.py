@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from attribution.anomalies.finding import Anomalies, find_anomalies
+from attribution.anomalies.picking import PickedAnomaly, pick_anomaly
 
-__all__ = ["Anomalies", "find_anomalies"]
+__all__ = ["Anomalies", "PickedAnomaly", "find_anomalies", "pick_anomaly"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -13,7 +13,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from attribution import schema
+from attribution import schema, showing
+from attribution.anomalies import naming
+from attribution.anomalies.comparing import explain_days
 from attribution.anomalies.events import Event, find_events
 from attribution.anomalies.localization import locate
 from attribution.anomalies.scoring import Scores, score_days
@@ -25,9 +27,10 @@ from attribution.anomalies.series import (
     whole_median,
 )
 from attribution.days import complete_days, daily_costs
-from attribution.explanations import Explanation, explain_windows
+from attribution.errors import QuestionError
+from attribution.explanations import Explanation
 from attribution.ledger import Ledger, as_frame
-from attribution.periods import Period, between, parse
+from attribution.periods import Period, parse
 
 LEVELS = ("owner_team", "workflow_id", "feature", "model")
 
@@ -36,9 +39,6 @@ REPLACES, LISTED = 0.8, 0.2
 
 #: An alarm is worth this share of the whole's median day, unless said otherwise.
 MATERIAL = Decimal("0.05")
-
-#: Weeks before an event whose same weekdays are what it is compared with.
-WEEKS = 4
 
 COST = "coalesce(contracted_cost, list_cost)"
 _MONEY = pa.decimal128(38, 12)
@@ -62,27 +62,70 @@ class Anomalies:
         One row per scored slice and day: `cost`, `expected`, `low`, `high` [USD], `score`, `is_alert`.
     explanations
         The decomposition of the event in the same row of `events`; None where it was not asked for.
+    slices
+        The `where` by which other questions are asked about the slice in the same row of `events`.
     """
 
     by: tuple[str, ...]
     events: pd.DataFrame
     series: pd.DataFrame
     explanations: tuple[Explanation | None, ...]
+    slices: tuple[Mapping[str, Any], ...] = ()
+
+    def choices(self) -> list[tuple[str, int]]:
+        """Return what an event is called and its number, from 1 on, in the order of `events`."""
+        return [(naming.called(row, self.by), number) for number, row in enumerate(self._rows(), 1)]
+
+    def series_of(self, number: int = 1) -> pd.DataFrame:
+        """Return the daily series of one event's slice.
+
+        Parameters
+        ----------
+        number
+            Which row of `events`, from 1 on.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `day`, `cost`, `expected`, `low`, `high` [USD], `score`, `is_alert`, `is_event` (a day of this event),
+            `slice`.
+        """
+        row = self._row(number)
+        levels = range(len(self.by))
+        mine = self.series["level"] == row["level"]
+        for name, place in zip(self.by, levels, strict=True):
+            value = row[name] if place < row["level"] and isinstance(row[name], str) else None
+            mine &= self.series[name].isna() if value is None else (self.series[name] == value).fillna(False)
+        days = self.series[mine].drop(columns=[*self.by, "level"]).reset_index(drop=True)
+        is_event = [row["start"] <= day <= row["end"] for day in days["day"]]
+        answer: pd.DataFrame = days.assign(
+            is_event=pd.array(is_event, dtype="bool[pyarrow]"),
+            slice=pd.array([naming.slice_name(row, self.by)] * len(days), dtype="string[pyarrow]"),
+        )
+        return answer
+
+    def _rows(self) -> list[dict[str, Any]]:
+        return [{str(name): value for name, value in row.items()} for row in self.events.to_dict("records")]
+
+    def _row(self, number: int) -> dict[str, Any]:
+        """Return an event by its number, or say how many there are."""
+        if type(number) is not int or not 1 <= number <= len(self.events):
+            have = f"a number from 1 to {len(self.events)}" if len(self.events) else "an event: there is none"
+            raise QuestionError.bad_argument("number", number, have)
+        return self._rows()[number - 1]
 
     def _repr_html_(self) -> str:
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in self._cells()
         )
-        heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("slice", "days", "excess [USD]", "cause", "why"))
+        heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("slice", "days", "excess", "cause", "why"))
         return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
 
     def _cells(self) -> list[tuple[str, ...]]:
         cells = []
-        for row in self.events.to_dict("records"):
-            members = [str(row[name]) for name in self.by[: row["level"]]]
-            days = str(row["start"]) if row["start"] == row["end"] else f"{row['start']} to {row['end']}"
+        for row in self._rows():
             texts = [row[name] if isinstance(row[name], str) else "" for name in ("cause", "why")]
-            cells.append((" / ".join(members), days, f"{row['excess']:,.2f}", *texts))
+            cells.append((naming.slice_name(row, self.by), naming.days(row), showing.dollars(row["excess"]), *texts))
         return cells
 
 
@@ -137,17 +180,18 @@ def find_anomalies(
     costs = daily_costs(ledger, levels, COST)
     least = whole_median(costs, calendar) * MATERIAL if floor is None else Decimal(floor)
     scored = [_score_level(costs, levels[: depth + 1], calendar, least) for depth in range(len(levels))]
-    chosen = _nearest_the_cause([events for _, _, events in scored])
+    chosen = _nearest_the_cause([(series, events) for series, _, events in scored])
     wanted = parse(period) if period else None
     days = [day for day, _ in calendar]
     chosen = [item for item in chosen if wanted is None or _touches(item[1], days, wanted)]
     chosen.sort(key=lambda item: (not item[2], -abs(item[1].excess), item[1].first, item[0], str(item[1].member)))
+    slices = tuple(_slice(levels, scored[depth][0], event) for depth, event, _ in chosen)
     why = [
-        _explained(ledger, levels, scored[depth][0], event, days) if place < explain else None
-        for place, (depth, event, _) in enumerate(chosen)
+        explain_days(ledger, slices[place], days[event.first], days[event.last], days[0]) if place < explain else None
+        for place, (_, event, _) in enumerate(chosen)
     ]
     events = _event_frame(levels, [(scored[depth][0], depth, event, alert) for depth, event, alert in chosen], why)
-    return Anomalies(levels, events, _series_frame(levels, scored), tuple(why))
+    return Anomalies(levels, events, _series_frame(levels, scored), tuple(why), slices)
 
 
 def _score_level(
@@ -159,17 +203,22 @@ def _score_level(
     return series, scores, find_events(series, scores)
 
 
-def _nearest_the_cause(levels: Sequence[Sequence[Event]]) -> list[tuple[int, Event, bool]]:
-    """Walk down the hierarchy: a child with most of the excess takes its parent's place."""
+def _nearest_the_cause(levels: Sequence[tuple[Series, Sequence[Event]]]) -> list[tuple[int, Event, bool]]:
+    """Walk down the hierarchy: a child with most of the excess takes its parent's place.
+
+    A child that spends all that its parent spends says nothing more, and is not taken.
+    """
     kept: list[tuple[int, Event, bool]] = []
-    for depth, events in enumerate(levels):
+    for depth, (series, events) in enumerate(levels):
         for event in events:
             parents = [
-                (place, parent)
+                (place, level, parent)
                 for place, (level, parent, _) in enumerate(kept)
                 if level < depth and event.member[: level + 1] == parent.member and event.overlaps(parent)
             ]
-            shares = [(event.excess / parent.excess if parent.excess else 0.0, place) for place, parent in parents]
+            if any(levels[level][0].amounts[above.row] == series.amounts[event.row] for _, level, above in parents):
+                continue
+            shares = [(event.excess / parent.excess if parent.excess else 0.0, place) for place, _, parent in parents]
             replaced = {place for share, place in shares if share >= REPLACES}
             is_alert = not shares or max(shares)[0] >= LISTED
             kept = [item for place, item in enumerate(kept) if place not in replaced]
@@ -181,25 +230,12 @@ def _touches(event: Event, days: Sequence[date], wanted: Period) -> bool:
     return days[event.first] < wanted.end.date() and days[event.last] >= wanted.start.date()
 
 
-def _explained(
-    ledger: Ledger, levels: Sequence[str], series: Series, event: Event, days: Sequence[date]
-) -> Explanation | None:
-    """Decompose an event against the same weekdays of the weeks before; None where the ledger does not reach back."""
-    after = _period(days[event.first], days[event.last])
-    apart = -(-(event.last - event.first + 1) // 7)
-    before = [after.shifted(-timedelta(weeks=apart * back)) for back in range(WEEKS, 0, -1)]
-    before = [window for window in before if window.start.date() >= days[0]]
-    if not before:
-        return None
+def _slice(levels: Sequence[str], series: Series, event: Event) -> dict[str, Any]:
+    """Return the `where` of an event's slice; pooled members are all named."""
     where: dict[str, Any] = dict(zip(levels, event.member, strict=False))
     if event.member[-1] == POOLED:
         where[levels[len(event.member) - 1]] = series.pooled[event.member]
-    return explain_windows(ledger, before, after, where)
-
-
-def _period(first: date, last: date) -> Period:
-    midnight = datetime.min.time()
-    return between(datetime.combine(first, midnight), datetime.combine(last, midnight) + timedelta(days=1))
+    return where
 
 
 def describe_cause(explained: Explanation | None, fixed: Sequence[str] = ()) -> str | None:

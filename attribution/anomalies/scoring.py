@@ -23,6 +23,9 @@ SUSTAINED_THRESHOLD = 4.0
 #: A slice with more than this share of zero days in the last 28 is sparse.
 SPARSE = 0.15
 
+#: Steps by which an end of the quiet range is found; forty halve it to a millionth of a millionth.
+HALVINGS = 40
+
 _MAD = 1.4826
 _Q90 = 1.645
 
@@ -40,6 +43,26 @@ class Scores:
     sustained: Days
     usual_week: Days
     is_sustained: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Scales:
+    """What a day's amount is held against, per series: level, scale and factor of one scale, and of the other."""
+
+    level: Days
+    scale: Days
+    factor: Days
+    expected: Days
+    small: Days
+    spread: Days
+    is_sparse: npt.NDArray[np.bool_]
+
+    def score(self, amount: Days) -> Days:
+        """Return how unusual an amount is: the mean of both scales, of sparse series the linear one alone."""
+        linear = np.abs(amount / self.factor - self.level) / self.scale
+        log = np.abs(np.log((amount + self.small) / (self.expected + self.small))) / self.spread
+        result: Days = np.where(self.is_sparse, linear, 0.5 * linear + 0.5 * log)
+        return result
 
 
 def score_days(days: Days, weekday: npt.NDArray[np.int64], floor: Days | float = 0.0) -> Scores:
@@ -68,7 +91,10 @@ def score_days(days: Days, weekday: npt.NDArray[np.int64], floor: Days | float =
             errors[:, day] = found.pop("error")
             for name, values in found.items():
                 parts[name][:, day] = values
-        is_far = np.abs(days - parts["expected"]) >= np.reshape(floor, (-1, 1))
+        least = np.reshape(floor, (-1, 1))
+        is_far = np.abs(days - parts["expected"]) >= least
+        parts["low"] = np.maximum(np.minimum(parts["low"], parts["expected"] - least), 0.0)
+        parts["high"] = np.maximum(parts["high"], parts["expected"] + least)
         is_alert = (parts["score"] > THRESHOLD) & is_far
         is_rise = (parts["sustained"] > SUSTAINED_THRESHOLD) & ~sparse
     return Scores(**parts, is_alert=is_alert, is_sustained=is_rise)
@@ -84,23 +110,20 @@ def _score_one(days: Days, weekday: npt.NDArray[np.int64], day: int, errors: Day
 
     level_days = past[:, -28:] / shrunk[:, past_weekday[-28:]]
     level, scale = _level(level_days, is_sparse)
-    linear = (today / shrunk[:, this] - level) / scale
-
     flat = past / factors[:, past_weekday]
     expected = _median(flat[:, -7:], axis=1) * factors[:, this]
     small = 0.1 * np.nanmean(past[:, -28:], axis=1)
     error = np.log((today + small) / (expected + small))
     spread = _log_scale(errors[:, max(0, day - 42) : day], flat[:, -28:], small)
-    score = np.where(is_sparse, np.abs(linear), 0.5 * np.abs(linear) + 0.5 * np.abs(error / spread))
-
-    reach = [_reach(level, scale, shrunk[:, this], expected, small, spread, is_sparse, sign) for sign in (-1, 1)]
+    scales = Scales(level, scale, shrunk[:, this], expected, small, spread, is_sparse)
+    low, high = _quiet_range(scales)
     rise, usual_week = _sustained(days, day)
     expected = np.where(is_sparse, level, expected)
     return {
-        "score": score,
+        "score": scales.score(today),
         "expected": expected,
-        "low": np.minimum(np.maximum(reach[0], 0.0), expected),
-        "high": np.maximum(reach[1], expected),
+        "low": low,
+        "high": high,
         "error": error,
         "is_sparse": is_sparse,
         "sustained": rise,
@@ -154,20 +177,28 @@ def _log_scale(errors: Days, flat: Days, small: Days) -> Days:
     return np.fmax(np.where(known >= 10, own, first), 0.06)
 
 
-def _reach(
-    level: Days,
-    scale: Days,
-    factor: Days,
-    expected: Days,
-    small: Days,
-    spread: Days,
-    is_sparse: npt.NDArray[np.bool_],
-    sign: int,
-) -> Days:
-    """Return how far a day may go, midway between what either scale alone allows."""
-    linear = (level + sign * THRESHOLD * scale) * factor
-    log = (expected + small) * np.exp(sign * THRESHOLD * spread) - small
-    return np.where(is_sparse, linear, 0.5 * linear + 0.5 * log)
+def _quiet_range(scales: Scales) -> tuple[Days, Days]:
+    """Return the amounts between which a day raises no alarm: where the score passes the threshold.
+
+    Above both expectations the score only grows, and below both it only grows towards nothing, so that each end is
+    found by halving; the linear scale alone says how far it can be.
+    """
+    middle = (scales.level * scales.factor, np.where(scales.is_sparse, scales.level, scales.expected))
+    inner, outer = np.maximum(*middle), scales.factor * (scales.level + 2 * THRESHOLD * scales.scale)
+    high = _crossing(scales, inner, np.maximum(outer, inner))
+    low = _crossing(scales, np.minimum(*middle), np.zeros(len(inner)))
+    return low, high
+
+
+def _crossing(scales: Scales, inside: Days, outside: Days) -> Days:
+    """Return where the score passes the threshold on the way from inside to outside; outside where it never does."""
+    is_quiet = scales.score(outside) <= THRESHOLD
+    near, far = inside, outside
+    for _ in range(HALVINGS):
+        half = (near + far) / 2
+        is_inside = scales.score(half) <= THRESHOLD
+        near, far = np.where(is_inside, half, near), np.where(is_inside, far, half)
+    return np.where(is_quiet, outside, near)
 
 
 def _sustained(days: Days, day: int) -> tuple[Days, Days]:

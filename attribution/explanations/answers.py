@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from attribution.errors import SchemaError
-from attribution.explanations import drilling, wording
+from attribution.explanations import drilling, waterfalls, wording
 from attribution.explanations.identity import DRIVERS, LEAF
 from attribution.ledger import as_frame
 
@@ -95,6 +95,17 @@ class Explanation:
             if name not in known:
                 raise SchemaError.no_column(name, "leaves", known)
         return drilling.drill_down(self.leaves, list(by), list(DRIVERS))
+
+    def waterfall(self, by: str = "family") -> pd.DataFrame:
+        """Return the way from the earlier cost to the later as bars, by `family` or by `driver`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `label`, `kind` (total or effect), `family`, `effect`, `start`, `end` [USD], in the order to be drawn; what
+            had no effect is left out.
+        """
+        return waterfalls.waterfall(self, by)
 
     @property
     def footnote(self) -> str:
