@@ -82,6 +82,15 @@ _ROOMS = {
     "read_rules": "allocation",
     "Quality": "expectations",
     "validate": "expectations",
+    "Chargeback": "statements",
+    "Verification": "closing",
+    "book_adjustments": "closing",
+    "book_dispute": "closing",
+    "charge_back": "closing",
+    "close_period": "closing",
+    "compare_allocations": "closing",
+    "reopen_period": "closing",
+    "verify_period": "closing",
 }
 
 __all__ = sorted(_ROOMS)

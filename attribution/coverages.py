@@ -15,7 +15,7 @@ TARGET = Decimal("0.02")
 _SHARE = Decimal("0.000001")
 
 
-def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.DataFrame:
+def measure_coverage(ledger: Ledger, *by: str, period: str | periods.Period | None = None) -> pd.DataFrame:
     """Show how much spend has an owner, and by what evidence, one row per group.
 
     `not_declared` is what the call itself did not carry (no `declared`, `matched` or `exclusive_key` evidence);
@@ -68,7 +68,7 @@ def measure_coverage(ledger: Ledger, *by: str, period: str | None = None) -> pd.
 coverage = measure_coverage
 
 
-def _values(period: str | None) -> dict[str, Any]:
+def _values(period: str | periods.Period | None) -> dict[str, Any]:
     return periods.parse(period).values() if period is not None else {"start": None, "end": None}
 
 

@@ -21,6 +21,7 @@ from attribution.reviewed_files import Placed, exact, parse_yaml
 SECTIONS = (
     "description",
     "version",
+    "valid_from",
     "basis",
     "ownership_rules",
     "pools",
@@ -90,6 +91,7 @@ def parse_rules(text: str, file: Path) -> Rules:
     return replace(
         rules,
         version=_text(content.get("version"), file, line.get("version")),
+        valid_from=_day(content.get("valid_from"), file, line.get("valid_from")),
         basis=_word(content.get("basis", rules.basis), BASES, file, line.get("basis")),
         ownership_rules=tuple(_ownership(content.get("ownership_rules"), file, line.get("ownership_rules"))),
         pools=_pools(content.get("pools"), file, line.get("pools")),
@@ -121,6 +123,12 @@ def _text(given: Any, file: Path, line: int | None) -> str | None:
     if given is None or isinstance(given, str | int | Decimal | date):
         return None if given is None else str(given)
     raise ConfigurationError.at(str(file), line, f"{given!r}", "text")
+
+
+def _day(given: Any, file: Path, line: int | None) -> date | None:
+    if given is None or type(given) is date:
+        return given
+    raise ConfigurationError.at(str(file), line, f"`valid_from` is {given!r}", "the first day of a period")
 
 
 def _list(entries: Any, section: str, file: Path, line: int | None) -> Iterator[Placed]:

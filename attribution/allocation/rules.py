@@ -43,6 +43,7 @@ class Rules:
     path: str = "(no rules)"
     text: str = ""
     version: str | None = None
+    valid_from: date | None = None
     basis: str = "effective"
     ownership_rules: tuple[Mapping[str, Any], ...] = ()
     pools: tuple[SharedPool, ...] = ()
@@ -86,6 +87,10 @@ class Rules:
                 return self.period(later[0])
             raise QuestionError.bad_argument("period", period.label, "a period that the calendar has a successor for")
         return periods.following(period)
+
+    def holds_from(self, start: datetime) -> bool:
+        """Whether the rules speak of a period that begins then."""
+        return self.valid_from is None or self.valid_from <= start.date()
 
     def of_team(self, amounts: Mapping[str, Decimal], team: str) -> Decimal | None:
         """Return what a minimum or markup says for a team: its own, else every team's."""
