@@ -61,10 +61,11 @@ def charge_back(
     Examples
     --------
     >>> import attribution as at
-    >>> ledger = at.build_ledger("sample_data/traces/article/complete", quiet=True)
-    >>> found = at.charge_back(ledger, "2026-04")
-    >>> found.state, found.statement("support")["kind"].to_list()
-    ('accrual', ['direct', 'direct'])
+    >>> config = "sample_data/acme/config"
+    >>> ledger = at.build_ledger("sample_data/acme/data/direct", config=f"{config}/attribution.yaml", quiet=True)
+    >>> found = at.charge_back(ledger, "2026-10", f"{config}/chargeback.yaml")
+    >>> found.state, sum(found.statement("research")["amount"]) == sum(found.lines["amount"])
+    ('accrual', True)
     """
     given = registers.rules_of(rules)
     within = given.period(period)

@@ -154,7 +154,7 @@ def _answer(
         as_of=ledger.value(
             "select greatest((select max(last_at) from source_file), (select max(as_of) from trued_up))"
         ),
-        headline=_headline(period, basis, state, finished, teams),
+        headline=_headline(period, basis, state, finished, teams) + _undated(ledger),
         **frames,
     )
 
@@ -178,6 +178,16 @@ def _headline(period: Period, basis: str, state: str, finished: list[lines.Line]
     return (
         f"{period.label}, {state}: {showing.dollars(total)} of {basis} cost to {showing.count(len(charged), 'team')}"
         f"{f'; {others}' if others else ''}.{missing}"
+    )
+
+
+def _undated(ledger: Ledger) -> str:
+    """Say how many calls of the ledger belong to no period, for nothing says when they were."""
+    calls = ledger.value("select count(*) from cost_event where started_at is null and billed_period is null")
+    return (
+        f" {showing.count(calls, 'call')} of the ledger without a time {'is' if calls == 1 else 'are'} in no period."
+        if calls
+        else ""
     )
 
 
