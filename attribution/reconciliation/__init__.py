@@ -3,5 +3,7 @@
 from __future__ import annotations
 
 from attribution.reconciliation.cells import match_cells
+from attribution.reconciliation.reconciling import Reconciliation, reconcile
+from attribution.reconciliation.statuses import Tolerance
 
-__all__ = ["match_cells"]
+__all__ = ["Reconciliation", "Tolerance", "match_cells", "reconcile"]

@@ -33,6 +33,12 @@ def write_names(ledger: Ledger, names: Iterable[Named]) -> None:
     schema = pa.schema([(name, pa.string()) for name in ("provider", "name", "key", "book_model")])
     with ledger.reading(name_rows=pa.Table.from_pylist(rows, schema=schema)):
         ledger.run("create or replace temp table model_name as select * from name_rows order by all")
+    ledger.run(
+        """
+        create or replace temp table model_label as
+        select provider, key, coalesce(min(book_model), min(name)) as label from model_name group by all
+        """
+    )
 
 
 def place_lines(ledger: Ledger) -> None:
