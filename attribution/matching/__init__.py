@@ -98,8 +98,14 @@ def _note_usage_conflicts(ledger: Ledger) -> None:
     ledger.run(
         """
         insert into conflict (kind, key, field, kept, kept_at, other, other_at, event_id)
-        with kept as (select * from event_record where rank = 1),
-        other as (select * from event_record where rank > 1 and is_metered)
+        with differing as (
+            select event_id from event_record join event using (event_id)
+            where rank > 1 and event_record.is_metered and (event_record.input_tokens <> event.input_tokens
+                or event_record.output_tokens <> event.output_tokens)
+        ),
+        said as (select * from event_record semi join differing using (event_id)),
+        kept as (select * from said where rank = 1),
+        other as (select * from said where rank > 1 and is_metered)
         select 'usage', cast(kept.event_id as varchar), field,
             cast(case field when 'input_tokens' then kept.input_tokens else kept.output_tokens end as varchar),
             kept.file_id || ':' || kept.line,
