@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from attribution.audits import Audit
     from attribution.loading import Loaded
+    from attribution.reconciliation import Reconciliation
 
 #: What each rung of the ladder means, in the words of the report.
 RUNGS = {
@@ -35,6 +36,8 @@ RUNGS = {
 _MAX_TREES = 2
 _MAX_DAYS, _MAX_WEEKS = 31, 60
 _MAX_ROWS, _MAX_HOPS = 50, 12
+#: What is shown of the cells that do not tie.
+_WORST = ["provider", "bucket", "model", "meter", "calls", "ledger", "billed", "gap", "status"]
 #: Pixels per point: sharp on a good screen and on paper.
 _SHARPNESS = 2
 
@@ -108,6 +111,21 @@ def render_answer(answer: str, title: str) -> str:
 
     page: str = _template("answer.html.j2").render(answer=Markup(answer), title=title, version=_version())
     return page
+
+
+def render_reconciliation(answer: Reconciliation) -> str:
+    """Return the HTML page of a reconciliation: the bridge as a waterfall, gaps by day, statuses, missing evidence."""
+    steps = answer.bridge[(answer.bridge["amount"] != 0) | (answer.bridge["kind"] == "total")]
+    pictures = [_picture(charts.waterfall(steps), "From our calls to the bill")]
+    days = answer.days.groupby("day", as_index=False)[["ours", "billed", "gap"]].sum()
+    if len(days):
+        pictures.append(_picture(charts.gap_calendar(days), "Gap by day"))
+    drawn = "".join(str(picture) for picture in pictures)
+    worst = showing.show(answer.cells[answer.cells["status"] != "ties"][_WORST])._repr_html_()
+    return render_answer(
+        f"{answer._repr_html_()}{drawn}<h2>Largest gaps</h2>{worst}<p>Ours is {answer.basis}.</p>",
+        f"Reconciliation of {answer.period}",
+    )
 
 
 def write(page: str, path: str | os.PathLike[str]) -> None:

@@ -24,6 +24,7 @@ WELL, NO, COULD_NOT_RUN, INTERRUPTED = 0, 1, 2, 130
 MODULES = (
     "audit",
     "coverage",
+    "reconcile",
     "hops",
     "check",
     "quality",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from attribution.reconciliation.cells import match_cells
+from attribution.reconciliation.cells import match_cells, read_bills
 from attribution.reconciliation.reconciling import Reconciliation, reconcile
 from attribution.reconciliation.statuses import Tolerance
 
-__all__ = ["Reconciliation", "Tolerance", "match_cells", "reconcile"]
+__all__ = ["Reconciliation", "Tolerance", "match_cells", "read_bills", "reconcile"]

@@ -49,14 +49,8 @@ def match_cells(
     wanted = sides.read_grain(grain)
     parsed = periods.parse(period)
     asked = documents.Asked(parsed, provider, documents.months_in(parsed))
-    bills.tell_lines(ledger)
-    documents.choose_documents(ledger, asked)
-    scope.mark_scope(ledger)
-    bills.take_lines(ledger, asked)
-    found = sides.find_sides(ledger, asked, wanted)
-    bills.drop_late_lines(ledger)
+    found = _read_bills(ledger, asked, wanted)
     bills.take_usage(ledger)
-    bills.take_residuals(ledger)
     calls.tell_calls(ledger, asked)
     calls.add_up_calls(ledger)
     calls.unfold_calls(ledger)
@@ -75,6 +69,36 @@ def match_cells(
     causes.write_causes(ledger)
     for statement in (_BILL_CELL, _cell_event()):
         ledger.run(statement)
+    return found
+
+
+def read_bills(ledger: Ledger, period: str | date | periods.Period, provider: str | None = None) -> list[Side]:
+    """Read the bill's side alone: `cell_document`, `cell_line` (its usage without cells) and `cell_residual`.
+
+    Parameters
+    ----------
+    ledger
+        A ledger with bills.
+    period, provider
+        As for `match_cells`.
+
+    Returns
+    -------
+    list of Side
+        Per provider: its calendar and its bucket.
+    """
+    parsed = periods.parse(period)
+    return _read_bills(ledger, documents.Asked(parsed, provider, documents.months_in(parsed)), ())
+
+
+def _read_bills(ledger: Ledger, asked: documents.Asked, grain: tuple[str, ...]) -> list[Side]:
+    bills.tell_lines(ledger)
+    documents.choose_documents(ledger, asked)
+    scope.mark_scope(ledger)
+    bills.take_lines(ledger, asked)
+    found = sides.find_sides(ledger, asked, grain)
+    bills.drop_late_lines(ledger)
+    bills.take_residuals(ledger)
     return found
 
 
