@@ -24,8 +24,8 @@ def say_billed(ledger: Ledger) -> str:
     months = first if first == last else f"{first} to {last}"
     providers = count(len({row[0] for row in rows}), "provider")
     return (
-        f"Billed: {shown} by {providers} for {months}, with prepaid amounts, tax and credits as the bills have them; "
-        "not yet reconciled with the calls."
+        f"Billed: {shown} by {providers} for {months}, with prepaid amounts, tax and credits as the bills have them. "
+        f"To tie a month to the calls, every dollar with a name: attribution reconcile PATH --period {last}."
     )
 
 
