@@ -396,6 +396,62 @@ def test_unit_costs_are_exact_quotients_rounded_as_stated() -> None:
     assert row["per_tenant"] == 2
 
 
+# ---- dollars to act on
+
+#: gpt-5-mini: input 0.25, cached 0.025, output 2.00; gpt-5: 1.25, 0.125, 10.00 USD per million; batch is half.
+MILLION = {"input_tokens": 1_000_000, "output_tokens": 0}
+
+
+def saved(*calls: dict[str, Any], text: str = "", **tables: Any) -> dict[tuple[str, str], Decimal]:
+    ledger = ledger_of(*calls, **tables)
+    at.price_events(ledger)
+    found = at.charge_back(ledger, "2026-10", rules_of(text) if text else None).savings
+    sums: dict[tuple[str, str], Decimal] = {}
+    for row in rows(found):
+        key = (row["owner_team"], row["saving"])
+        sums[key] = sums.get(key, Decimal(0)) + row["amount"]
+    return {key: amount for key, amount in sums.items() if amount}
+
+
+def test_a_retry_wastes_what_the_attempts_without_an_answer_cost() -> None:
+    assert saved(
+        call("a", call_id="c", status="error", service_tier="batch", **MILLION),
+        call("b", call_id="c", attempt_no=2, attempt_role="retry", service_tier="batch", **MILLION),
+    ) == {("support", "retry_waste"): Decimal("0.125")}
+
+
+def test_a_fallback_costs_a_premium_above_the_first_model() -> None:
+    found = saved(
+        call("a", call_id="c", status="error", is_metered=False, input_tokens=None, output_tokens=None),
+        call("b", call_id="c", attempt_no=2, attempt_role="fallback", model="gpt-5", **MILLION),
+        text="savings: {can_wait: [nightly]}",
+    )
+    assert found == {("support", "fallback_premium"): Decimal("1.00")}
+
+
+def test_the_cache_saves_what_cached_input_would_cost_at_full_price() -> None:
+    found = saved(call("a", cache_read_tokens=400_000, **MILLION), text="savings: {can_wait: [nightly]}")
+    assert found == {("support", "cache_savings"): Decimal("0.09")}
+
+
+def test_batch_savings_are_missed_only_by_workflows_that_can_wait() -> None:
+    calls = (call("a", workflow_id="nightly", **MILLION), call("b", workflow_id="chat", **MILLION))
+    assert saved(*calls, text="savings: {can_wait: [nightly]}") == {("support", "batch_missed"): Decimal("0.125")}
+    assert sum(saved(*calls).values()) == Decimal("0.25")
+
+
+def test_savings_of_a_shared_call_are_split_as_the_call_is() -> None:
+    parts = [
+        {"event_id": identity("a"), "owner_team": team, "part": part, "parts": 3, "reason": "shared_batch"}
+        for team, part in (("search", 1), ("support", 2))
+    ]
+    found = saved(call("a", owner_team=None, owner_evidence="declared", **MILLION), owner_share=parts)
+    assert found == {
+        ("search", "batch_missed"): Decimal("0.041666666666"),
+        ("support", "batch_missed"): Decimal("0.083333333334"),
+    }
+
+
 # ---- before and after
 
 

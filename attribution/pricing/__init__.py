@@ -10,7 +10,7 @@ from attribution.pricing.charges import contract_charges
 from attribution.pricing.claims import audit_claims
 from attribution.pricing.frames import price
 from attribution.pricing.rating import price_events
-from attribution.pricing.repricing import reprice
+from attribution.pricing.repricing import price_as, reprice
 from attribution.pricing.storing import read_book
 from attribution.pricing.usages import PricedUsage, price_usage
 
@@ -19,6 +19,7 @@ __all__ = [
     "audit_claims",
     "contract_charges",
     "price",
+    "price_as",
     "price_events",
     "price_usage",
     "read_book",

@@ -18,6 +18,8 @@ from attribution.ledger import Ledger, column_list, open_ledger
 from attribution.pricing.book import PriceBook
 from attribution.pricing.rating import price_events
 
+#: Calls priced at a time, so that memory stays flat.
+_CHUNK = 500_000
 _BASES = ("list_cost", "contracted_cost")
 
 
@@ -85,6 +87,43 @@ def reprice(
         after = other.arrow(f"select event_id, {basis} as after from event_cost where {basis} is not null")
     with ledger.reading(repriced=after):
         return _compare(ledger, groups, where or {}, basis)
+
+
+def price_as(ledger: Ledger, calls: str, values: Mapping[str, Any] | None = None) -> pa.Table:
+    """Price calls as if they had been others: each with its own model, tier or counts.
+
+    Parameters
+    ----------
+    ledger
+        A priced ledger; it is not changed.
+    calls
+        A query that gives rows of `event`, with what is imagined in place of what was.
+    values
+        Its bound values.
+
+    Returns
+    -------
+    pyarrow.Table
+        `event_id` (text), `imagined_cost` [USD]: the contracted price; calls that would have none are left out.
+    """
+    ledger.run(f"create or replace temp table imagined as {calls}", values)
+    names = column_list(schema.table("cost_event").of_step("match").names)
+    found = [pa.table({"event_id": pa.array([], pa.string()), "imagined_cost": pa.array([], pa.decimal128(38, 12))})]
+    for batch in ledger.batches(f"select {names} from imagined", _CHUNK):
+        with closing(open_ledger()) as other:
+            with other.reading(new_rows=pa.Table.from_batches([batch])):
+                other.run(f"insert into event ({names}) select {names} from new_rows")
+            _copy_terms(ledger, other, None)
+            price_events(other)
+            priced = other.arrow(
+                """
+                select cast(event_id as varchar) as event_id, contracted_cost as imagined_cost
+                from event_cost where contracted_cost is not null
+                """
+            )
+        found.append(priced.cast(found[0].schema))
+    ledger.run("drop table imagined")
+    return pa.concat_tables(found)
 
 
 def _copy_events(ledger: Ledger, other: Ledger, where: Mapping[str, Any]) -> None:
