@@ -31,6 +31,7 @@ MODULES = (
     "ownership",
     "report",
     "export",
+    "chargeback",
     "inspect",
     "sources",
     "prices",

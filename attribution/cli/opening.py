@@ -20,6 +20,16 @@ Paths = Annotated[
     list[str],
     typer.Argument(metavar="PATH...", help="Files, folders or globs; recognised by content.", show_default=False),
 ]
+MorePaths = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[PATH...]", help="Files to load; none where the ledger file holds them.", show_default=False
+    ),
+]
+LedgerFile = Annotated[
+    str | None,
+    typer.Option("--ledger", metavar="FILE", help="A ledger file that is kept; made when missing. Else in memory."),
+]
 Config = Annotated[
     str | None,
     typer.Option("--config", metavar="FILE", help="attribution.yaml: registry, rules, aliases, contracts."),
@@ -48,6 +58,25 @@ def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loade
         if not loaded.files:
             raise SourceError.nothing_loaded(paths, loaded.refused, loaded.passed_over)
         yield ledger, loaded
+
+
+@contextmanager
+def opened_file(paths: list[str] | None, config: str | None, file: str | None) -> Iterator[Ledger]:
+    """Yield the ledger kept in a file, with the paths loaded into it; without a file, one in memory."""
+    from attribution import building
+    from attribution.ledger import open_ledger
+
+    if file is None:
+        if not paths:
+            raise LedgerError.empty("source", "Name files or folders to load, or a ledger with --ledger FILE.")
+        with opened(paths, config) as (ledger, _):
+            yield ledger
+        return
+    with open_ledger(file) as ledger:
+        if paths or config is not None:
+            with telling(paths or []) as tell:
+                building.add(ledger, *(paths or ()), config=config, quiet=True, tell=tell)
+        yield ledger
 
 
 def require_calls(ledger: Ledger) -> None:

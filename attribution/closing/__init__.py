@@ -5,7 +5,7 @@ from __future__ import annotations
 from attribution.closing.adjusting import book_adjustments
 from attribution.closing.charging import charge_back, close_period, compare_allocations, reopen_period
 from attribution.closing.disputing import book_dispute
-from attribution.closing.verifying import Verification, verify_period
+from attribution.closing.verifying import Verification, is_copy, verify_period
 
 __all__ = [
     "Verification",
@@ -14,6 +14,7 @@ __all__ = [
     "charge_back",
     "close_period",
     "compare_allocations",
+    "is_copy",
     "reopen_period",
     "verify_period",
 ]

@@ -228,3 +228,10 @@ def _headline(closed: Closed, is_intact: bool, is_same: bool, differences: list[
         return f"{words}, all of it booked in the journal."
     missing = sum((abs(row["not_booked"]) for row in open_rows), Decimal(0))
     return f"{words}; {showing.dollars(missing)} is not booked yet."
+
+
+def is_copy(ledger: Ledger, said: dict[str, Any]) -> bool:
+    """Whether an exported statement, as `Chargeback.to_dict` gives it, is the one that was frozen, to the last byte."""
+    closed = registers.require_closed(ledger, str(said.get("period")))
+    kept = json.loads(closed.document)
+    return bool({name: value for name, value in said.items() if name in kept} == kept)

@@ -116,6 +116,8 @@ def providers(
         row: dict[str, Any] = {key: None if pico is None else from_pico(pico) for key, pico in money.items()}
         row |= {"provider": name or None, "invoice_id": said["invoice_id"] if said else None}
         row |= {"state": (said["state"] if said else "accrual") if name else None, "total_cents": cents[name]}
+        if not name and not any(money.values()):
+            continue
         row["invoice_cents"] = None if invoice is None else rounding.rounded(from_pico(invoice))
         rows.append(row)
     return rows
