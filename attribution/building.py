@@ -1,4 +1,4 @@
-"""Build: load → match → resolve owners → price → find lost hops, in one call."""
+"""Build: load → match → resolve owners → price → find lost hops → renew true-ups, in one call."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from attribution import configuration, hops, loading, matching, ownership, pricing
+from attribution import configuration, hops, loading, matching, ownership, pricing, true_ups
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded
 from attribution.reading import Limits
@@ -101,6 +101,7 @@ def run_steps(ledger: Ledger) -> None:
     ownership.resolve_owners(ledger)
     pricing.price_events(ledger)
     hops.find_lost_hops(ledger)
+    true_ups.renew(ledger)
 
 
 def summarize(loaded: Loaded) -> str:

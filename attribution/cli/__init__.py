@@ -35,6 +35,7 @@ MODULES = (
     "inspect",
     "sources",
     "prices",
+    "true_up",
     "changes",
     "sample",
     "pull",

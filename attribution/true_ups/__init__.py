@@ -1,0 +1,116 @@
+"""True up: the invoice's own dollars, on the calls that caused them, and lines for what no call caused."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from attribution import periods
+from attribution.errors import QuestionError
+from attribution.ledger import Ledger
+from attribution.prepayments import History, follow
+from attribution.reconciliation import match_cells
+from attribution.reconciliation.documents import months_in
+from attribution.true_ups.covering import cover_lines
+from attribution.true_ups.spreading import spread_cells
+from attribution.true_ups.storing import replace
+
+
+def true_up(ledger: Ledger, period: str, provider: str | None = None) -> pd.DataFrame:
+    """Spread the invoices of a period over its calls, so that calls and residual lines add up to them to the cent.
+
+    The dollars that the bill has for a cell (a day, model, tier, key and meter, or whatever grain it shares with the
+    ledger) go to the calls of that cell by cost, in whole pico-dollars with the largest remainders rounded up. What
+    belongs to no call (storage, sessions, purchases, tax, credits, usage that nobody recorded) is kept in
+    `residual_line`. Usage that a prepaid balance covers is billed at nothing and keeps its effective cost.
+    Running it again changes nothing; a corrected bill moves the calls of the corrected cells and no others.
+
+    Parameters
+    ----------
+    ledger
+        A built ledger with bills.
+    period
+        A month, or a quarter, year or range of whole months, such as `2026-10`.
+    provider
+        Only this provider's invoices.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `trued_up`, by month and provider: `status` (final, provisional, or accrual where there is no bill
+        and nothing was spread), `document` and `detail` (the sources of total and parts), `invoice_id`,
+        `billed_cost` and `effective_cost` [USD] of the whole invoice, the parts of them on calls and on residual
+        lines, `events`, `fingerprint` and `as_of`.
+
+    Raises
+    ------
+    QuestionError
+        If the period is not made of whole months.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> with at.open_ledger() as ledger:
+    ...     at.price_events(ledger)
+    ...     len(at.true_up(ledger, "2026-10"))
+    0
+    """
+    within = periods.parse(period)
+    months = months_in(within)
+    if not months:
+        raise QuestionError.bad_argument("period", period, "whole months, such as 2026-10, 2026-Q4 or 2026")
+    history = follow(ledger, within, provider)
+    for month in months:
+        _true_up(ledger, history, month, provider)
+    return ledger.frame(_TRUED_UP, {"months": list(months), "provider": provider})
+
+
+def residual_causes(ledger: Ledger, period: str, provider: str | None = None) -> pd.DataFrame:
+    """Add up the residual lines of a period that was trued up, one row per month, provider and cause.
+
+    Parameters
+    ----------
+    ledger
+        A ledger after `true_up`.
+    period
+        Whole months, such as `2026-10`.
+    provider
+        Only this provider.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `period`, `provider`, `cause`, `lines` (residual lines), `billed_cost` and `effective_cost` [USD].
+    """
+    bound = {"months": list(months_in(periods.parse(period))), "provider": provider}
+    return ledger.frame(_CAUSES, bound)
+
+
+def renew(ledger: Ledger) -> None:
+    """True up again what was trued up, after a step has written the calls anew; no ledger holds a stale true-up."""
+    told = ledger.rows("select period, provider from trued_up order by period, provider")
+    if not told:
+        return
+    ledger.run("delete from event_bill")
+    history = follow(ledger, periods.parse(told[-1][0]))
+    for month, provider in told:
+        _true_up(ledger, history, month, provider)
+
+
+def _true_up(ledger: Ledger, history: History, month: str, provider: str | None) -> None:
+    match_cells(ledger, month, provider)
+    cover_lines(ledger, history, month)
+    spread_cells(ledger, month)
+    replace(ledger, month, provider)
+
+
+_TRUED_UP = """
+    select * from trued_up where list_contains($months, period) and ($provider is null or provider = $provider)
+    order by period, provider
+"""
+_CAUSES = """
+    select period, provider, cause, count(*) as lines, cast(sum(billed_cost) as decimal(38, 12)) as billed_cost,
+        cast(sum(effective_cost) as decimal(38, 12)) as effective_cost
+    from residual_line
+    where list_contains($months, period) and ($provider is null or provider = $provider)
+    group by all order by all
+"""
