@@ -45,6 +45,7 @@ _WORDS = {
     ("family", "kind"): ("workflow", "feature"),
     ("key", "kind"): ("api_key", "virtual_key", "project", "workspace", "principal", "deployment"),
     ("alias", "kind"): ("model", "team"),
+    ("dispute", "state"): ("open", "upheld", "rejected"),
     ("contract", "kind"): ("price", "discount"),
     ("prepayment", "kind"): ("credit", "opening", "commitment"),
     ("pool", "kind"): ("provisioned_throughput", "seats"),
@@ -106,7 +107,7 @@ def read_configuration(path: str | os.PathLike[str]) -> Configuration:
         line = content.lines[section]
         if section in SECTIONS:
             table = SECTIONS[section]
-            rows = [check_row(table, entry, place) for entry, place in _entries(Path(name), entries, line, section)]
+            rows = [check_row(table, entry, place) for entry, place in entries_of(Path(name), entries, line, section)]
             configuration.rows[table] = rows
         elif section in FREE_SECTIONS:
             configuration.sections[section] = entries
@@ -149,7 +150,7 @@ def _insert(ledger: Ledger, table: str, rows: list[dict[str, Any]]) -> None:
         ledger.run(f'insert into "{table}" ({column_list(names)}) select {column_list(names)} from new_rows')
 
 
-def _entries(path: Path, entries: Any, line: int, section: str) -> Iterator[tuple[dict[str, Any], str]]:
+def entries_of(path: Path, entries: Any, line: int, section: str) -> Iterator[tuple[dict[str, Any], str]]:
     """Yield the entries of a section with their place; a text names another file."""
     if isinstance(entries, str):
         other = path.parent / entries

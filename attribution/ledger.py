@@ -48,6 +48,7 @@ STORED = (
     "journal",
     "charged_event",
     "quality_failure",
+    "dispute",
 )
 
 
