@@ -10,16 +10,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import attribution as at
+from attribution.allocation import Rules
+from attribution.allocation.reading import parse_rules
+from attribution.closing import book_dispute
 from attribution.exports import files, focus
 from attribution.ledger import Ledger
 from attribution.showing import is_missing
 from tests import focus_judge
-from tests.examples import identity, insert, observed, seen
+from tests.examples import FIXTURES, identity, insert, observed, seen
 
 PICO = Decimal("0.000000000001")
 HOSTILE = '=HYPERLINK("http://x.example","y")'
@@ -196,9 +200,8 @@ def test_before_the_invoice_what_will_be_billed_stands_at_negotiated_price() -> 
 def test_once_billed_the_file_adds_up_to_the_invoice() -> None:
     ledger = priced(call("a"), call("b", owner_team="search"), call("c"))
     billed(ledger, a="0.10", b="0.23")
-    residual(ledger, "tax", "tax", "0.07")
-    residual(ledger, "credit", "credit", "-0.05")
-    residual(ledger, "purchase", "purchase", "25")
+    for cause, cost in {"tax": "0.07", "credit": "-0.05", "purchase": "25"}.items():
+        residual(ledger, cause, cause, cost)
     found = rows(ledger, "2026-10")
 
     assert sum(row["BilledCost"] for row in found) == Decimal("25.35")
@@ -356,3 +359,168 @@ def test_the_judge_counts_rules_and_names_what_is_broken(tmp_path: Path) -> None
     assert (broken.code, broken.broken) == (1, [("BilledCost-C-001-M", "m")])
     cases.pop()
     assert verdict('<testcase name="S :: x"><skipped/></testcase>').code == 1
+
+
+def test_of_a_partly_priced_call_the_priced_meters_stand_and_the_call_is_counted() -> None:
+    ledger = priced(call("a"))
+    ledger.run("update event set other_usage = map {'mystery': 3}")
+    at.price_events(ledger)
+    found = rows(ledger)
+    (part,) = ledger.rows("select priced_part from cost_event where price_status = 'partial'")[0]
+
+    assert {row["x_PriceStatus"] for row in found} == {"partial"}
+    assert sum(row["ListCost"] for row in found) == part > 0
+    assert ledger.rows("select calls, priced_part from left_out") == [(1, part)]
+
+
+RULES = """
+pools:
+  - pool: guard
+    calls: {workflow_id: guard}
+    method: driver
+    driver: tokens
+  - pool: taxes
+    bill: {category: tax}
+    method: proportional
+unattributed: {method: even}
+"""
+METRICS = ("BilledCost", "EffectiveCost", "ListCost", "ContractedCost", "ConsumedQuantity", "PricingQuantity")
+
+
+def shared_company() -> Ledger:
+    """Three teams, a guard that serves them, a call that nobody owns, and a taxed invoice."""
+    ledger = priced(
+        call("a", input_tokens=1001),
+        call("b", owner_team="search", input_tokens=2003),
+        call("c", owner_team="growth", input_tokens=307),
+        call("g", owner_team="platform", workflow_id="guard", input_tokens=5009),
+        call("u", owner_team=None, input_tokens=7001),
+        team=[{"team": "search", "cost_center": "CC-2", "account": "6420", "place": "teams.csv:3"}],
+    )
+    billed(ledger, a="0.10", b="0.20", c="0.03", g="0.50", u="0.70")
+    residual(ledger, "tax", "tax", "0.11")
+    ledger.run("update trued_up set billed_cost = 1.64, effective_cost = 1.64, residual_billed_cost = 0.11")
+    return ledger
+
+
+@pytest.fixture(scope="module")
+def company() -> Iterator[Ledger]:
+    with shared_company() as ledger:
+        yield ledger
+
+
+def given() -> Rules:
+    return parse_rules(RULES, Path("rules.yaml"))
+
+
+def test_the_parts_of_a_split_charge_add_up_to_their_origin(company: Ledger) -> None:
+    origins = {row["x_ChargeId"]: row for row in rows(company, "2026-10")}
+    parts: dict[str, list[dict[str, Any]]] = {}
+    for row in rows(company, "2026-10", version="1.3", rules=given()):
+        parts.setdefault(row["x_ChargeId"], []).append(row)
+    split = {key: found for key, found in parts.items() if found[0]["AllocatedMethodId"] is not None}
+
+    assert {found[0]["AllocatedMethodId"] for found in split.values()} == {
+        "guard/driver",
+        "taxes/proportional",
+        "unowned/even",
+    }
+    for key, found in split.items():
+        assert len({row["AllocatedResourceId"] for row in found}) == len(found) > 1
+        assert {row["ResourceId"] for row in found} == {f"pool/{found[0]['x_Pool']}"}
+        assert {row["Tags"] for row in found} == {origins[key]["Tags"]}
+    assert parts.keys() == origins.keys()
+    for key, found in parts.items():
+        for metric in METRICS:
+            assert sum((row[metric] or 0 for row in found), Decimal(0)) == (origins[key][metric] or 0)
+
+
+def test_both_versions_add_up_to_the_same_invoice(company: Ledger) -> None:
+    sums = [
+        sum(row["BilledCost"] for row in rows(company, "2026-10", **options))
+        for options in ({}, {"version": "1.3", "rules": given()}, {"version": "1.3"})
+    ]
+
+    assert sums == [Decimal("1.64")] * 3
+
+
+def test_what_each_team_bears_in_the_file_is_its_statement(company: Ledger) -> None:
+    stated = at.charge_back(company, "2026-10", given()).statements
+    found = rows(company, "2026-10", version="1.3", rules=given())
+    for row in stated.to_dict("records"):
+        team = row["owner_team"]
+        borne = sum(
+            (r["EffectiveCost"] for r in found if (r["AllocatedResourceId"] or r["x_OwnerTeam"]) == team), Decimal(0)
+        )
+        assert abs(borne - row["amount"]) <= PICO * len(found)
+
+
+def test_without_rules_nothing_is_split(company: Ledger) -> None:
+    assert {row["AllocatedMethodId"] for row in rows(company, "2026-10", version="1.3")} == {None}
+
+
+def test_details_follow_the_schema_and_ratios_make_one(company: Ledger) -> None:
+    schema = json.loads((FIXTURES / "focus" / "allocatedmethoddetailsobjectschema.json").read_text(encoding="utf-8"))
+    sums: dict[tuple[str, str], Decimal] = {}
+    for row in rows(company, "2026-10", version="1.3", rules=given()):
+        if row["AllocatedMethodId"] is not None:
+            jsonschema.validate(json.loads(row["AllocatedMethodDetails"]), schema)
+            (element,) = json.loads(row["AllocatedMethodDetails"], parse_float=Decimal, parse_int=Decimal)["Elements"]
+            key = (row["x_ChargeId"], row["AllocatedMethodId"])
+            sums[key] = sums.get(key, Decimal(0)) + element["AllocatedRatio"]
+            if row["x_Pool"] == "guard":
+                assert (element["UsageUnit"], element["x_Driver"]) == ("Tokens", "tokens")
+            assert json.loads(row["AllocatedTags"])["owner_team"] == row["AllocatedResourceId"]
+
+    assert set(sums.values()) == {Decimal(1)}
+
+
+def test_an_allocated_dollar_is_never_a_declared_one(company: Ledger) -> None:
+    for row in rows(company, "2026-10", version="1.3", rules=given()):
+        if row["x_Pool"] == "unowned":
+            assert (row["x_OwnerTeam"], row["Tags"], row["x_DeclaredCost"]) == (None, None, 0)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_statement_files_add_up_to_the_invoice_to_the_cent(company: Ledger, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"statements.{kind}"
+    done = at.export(company, path, kind, period="2026-10", rules=given())
+
+    if kind == "csv":
+        assert add_up(path, "cents") == Decimal("1.64")
+        assert add_up(path, "amount") == Decimal("1.64")
+        assert add_up(path, "cents", owner_team="search", cost_center="CC-2") > 0
+    else:
+        assert pq.read_schema(path).field("amount").type == pa.decimal128(38, 12)
+        assert sum(pq.read_table(path)["cents"].to_pylist()) == Decimal("1.64")
+    assert done.sums == {"amount": Decimal("1.64"), "cents": Decimal("1.64")}
+
+
+def test_the_journal_balances_to_zero_and_owes_the_provider_its_invoice(company: Ledger, tmp_path: Path) -> None:
+    at.export(company, tmp_path / "journal.csv", "journal", period="2026-10", rules=given())
+
+    debit, credit = (add_up(tmp_path / "journal.csv", side) for side in ("debit", "credit"))
+    assert debit - credit == 0
+    assert add_up(tmp_path / "journal.csv", "credit", account="Payable to openai") == Decimal("1.64")
+    assert add_up(tmp_path / "journal.csv", "debit", account="6420", cost_center="CC-2") > 0
+
+
+def test_a_moved_charge_balances_in_an_entry_of_its_own(tmp_path: Path) -> None:
+    ledger = shared_company()
+    at.close_period(ledger, "2026-10", given())
+    book_dispute(
+        ledger, dispute_id="D-1", for_period="2026-10", from_team="search", to_team="growth", amount=Decimal("0.05"),
+        reason="agreed", reviewer="finops",
+    )  # fmt: skip
+    at.export(ledger, tmp_path / "journal.csv", "journal", period="2026-11", rules=given())
+
+    path = tmp_path / "journal.csv"
+    assert add_up(path, "debit") == add_up(path, "credit") == Decimal("0.05")
+    assert add_up(path, "credit", account="6420") == Decimal("0.05")
+
+
+def test_statements_need_a_period_and_a_file_of_their_kind(company: Ledger, tmp_path: Path) -> None:
+    with pytest.raises(at.QuestionError, match="the period of the statements"):
+        at.export(company, tmp_path / "s.csv", "csv")
+    with pytest.raises(at.QuestionError, match=r"ends in .parquet, for parquet"):
+        at.export(company, tmp_path / "s.csv", "parquet", period="2026-10")

@@ -56,21 +56,43 @@ def first_day(month: str) -> date:
     return date.fromisoformat(f"{month}-01")
 
 
-def gather(ledger: Ledger, months: Sequence[str] | None) -> None:
+def gather(ledger: Ledger, months: Sequence[str] | None, *, is_pooled: bool = False) -> None:
     """Leave the temporary tables `charged_call`, `charge` and `left_out` for these invoice months, or for all time.
 
     A call that an invoice names stands in the month of the invoice, at the invoice's own dollars. Where a provider has
     sent no invoice for the month, the call stands at negotiated price (accrual). Where there is one and it does not
-    name the call, the call was not billed. A call without a list price and without an invoice has no dollars at all:
-    it is left out and counted, never zero.
+    name the call, the call was not billed. Of a partly priced call the meters that have a price stand. A call without
+    any price and without an invoice has no dollars at all: it is left out and counted, never zero.
+
+    `is_pooled` tells calls apart by the pool of the rules that they fall into, and takes owners from the rules too:
+    then the temporary tables `event_charge` and `ruled` of the statements must be there.
     """
     if "rate_card" not in ledger.tables():
         raise LedgerError.empty("prices", "Price the calls first: price_events(ledger), or build_ledger.")
     values = {"months": list(months or ()), "is_all": months is None}
     ledger.run(f"create or replace temp table charged_call as {_CALLS}", values)
-    ledger.run(f"create or replace temp table left_out as {_LEFT_OUT}", values)
-    ledger.run(f"create or replace temp table charge as {_charges()}")
+    count_left_out(ledger, months)
+    ledger.run(f"create or replace temp table charge as {_charges(is_pooled)}")
 
+
+def count_left_out(ledger: Ledger, months: Sequence[str] | None) -> None:
+    """Leave the temporary table `left_out`: calls without dollars, and those that no month can hold."""
+    values = {"months": list(months or ()), "is_all": months is None}
+    ledger.run(f"create or replace temp table left_out as {_LEFT_OUT}", values)
+
+
+def months_there(ledger: Ledger) -> list[str]:
+    """Return the months of calls and bills, in order."""
+    return [month for (month,) in ledger.rows(_MONTHS)]
+
+
+_MONTHS = """
+    select strftime(started_at, '%Y-%m') from cost_event where started_at is not null
+    union select billed_period from event_bill where billed_period is not null
+    union select billing_period from bill_line where billing_period is not null
+    union select period from residual_line
+    order by 1
+"""
 
 #: Calls with their costs in whole pico-dollars, by the basis each stands on.
 _CALLS = """
@@ -79,7 +101,7 @@ _CALLS = """
             coalesce(started_at, case when $is_all then (select undated_at from rate_book) end) as called_at,
             {pico_of_money}, billed_period
         from cost_event
-        where coalesce(list_cost, billed_cost) is not null
+        where coalesce(list_cost, priced_part, billed_cost) is not null
     ),
     placed as (
         select call.*, coalesce(call.billed_period, strftime(call.called_at, '%Y-%m')) as billing_month,
@@ -93,43 +115,54 @@ _CALLS = """
     )
     select event_id, coalesce(cast(called_at as date), cast(billing_month || '-01' as date)) as day, billing_month,
         provider, model, service_tier, region, project_id, basis,
-        case when list is null then 'unpriced' else 'priced' end as price_status,
-        coalesce(list, billed) as list, coalesce(contracted, list, billed) as contracted,
-        case basis when 'billed' then billed when 'not billed' then 0 else coalesce(contracted, list) end as billed,
+        case when list is not null then 'priced' when priced_part is not null then 'partial' else 'unpriced' end
+            as price_status,
+        coalesce(list, priced_part, billed) as list, coalesce(contracted, list, priced_part, billed) as contracted,
+        case basis when 'billed' then billed when 'not billed' then 0 else coalesce(contracted, list, priced_part) end
+            as billed,
         case basis when 'billed' then coalesce(effective, billed) when 'not billed' then 0
-            else coalesce(contracted, list) end as effective
+            else coalesce(contracted, list, priced_part) end as effective
     from placed
     where $is_all or list_contains($months, billing_month)
 """.replace(
     "{pico_of_money}",
     ", ".join(
-        f"cast(cast({name}_cost as decimal(26, 12)) * 1000000000000 as hugeint) as {name}"
-        for name in ("list", "contracted", "billed", "effective")
+        f"cast(cast({column} as decimal(26, 12)) * 1000000000000 as hugeint) as {column.removesuffix('_cost')}"
+        for column in ("list_cost", "contracted_cost", "billed_cost", "effective_cost", "priced_part")
     ),
 )
 
-#: Calls without dollars: of no price and of no invoice.
+#: Calls without dollars, of no price and of no invoice; those of which only the priced meters stand; and where months
+#: are asked for, those without a time.
 _LEFT_OUT = """
-    select provider, model, price_status, price_reason, count(*) as calls,
+    select provider, model, price_status,
+        case when started_at is null and coalesce(list_cost, priced_part) is not null then 'it has no time, so no month'
+            else price_reason end as price_reason,
+        count(*) as calls,
         cast(coalesce(sum(input_tokens), 0) as bigint) as input_tokens,
         cast(coalesce(sum(output_tokens), 0) as bigint) as output_tokens,
         cast(sum(priced_part) as decimal(38, 12)) as priced_part
     from cost_event
-    where coalesce(list_cost, billed_cost) is null
-        and ($is_all or list_contains($months, strftime(started_at, '%Y-%m')))
+    where billed_cost is null
         and (price_status <> 'unmetered' or status <> 'error')
+        and case
+            when $is_all then list_cost is null
+            when started_at is null then true
+            else list_cost is null and list_contains($months, strftime(started_at, '%Y-%m'))
+        end
     group by all order by all
 """
 
 
-def _charges() -> str:
+def _charges(is_pooled: bool) -> str:
     """Return the query of the charges: one row per team, price and day."""
     costs = ", ".join(f"cast(sum({_cell(name)}) as decimal(38, 0)) as {name}" for name in _WEIGHTS)
+    groups = ", ".join((*KEY, "pool"))
     declared = ", ".join(f"'{rung}'" for rung in ON_THE_CALL)
     on_call = f"cast(coalesce(sum({_cell('list')}) filter (where evidence in ({declared})), 0) as decimal(38, 0))"
     return f"""
-        with {_ITEMS}, {_OWNERS}
-        select {", ".join(KEY)}, count(distinct event_id) as calls,
+        with {_ITEMS}, {_OWNERS}, {_RULED if is_pooled else _UNRULED}
+        select {groups}, count(distinct event_id) as calls,
             cast(sum(micro * upto // parts - micro * (upto - part) // parts) as decimal(38, 0)) as micro,
             {costs}, {on_call} as declared,
             list_sort(list(distinct evidence)) as evidence,
@@ -137,8 +170,8 @@ def _charges() -> str:
             case when count(distinct project_id) = 1 and count(project_id) = count(*) then min(project_id) end
                 as project_id
         from charged_call join item using (event_id) join owner using (event_id)
-        group by {", ".join(KEY)}
-        order by {", ".join(f"{name} nulls last" for name in KEY)}
+        group by {groups}
+        order by {", ".join(f"{name} nulls last" for name in (*KEY, "pool"))}
     """
 
 
@@ -173,7 +206,7 @@ _ITEMS = """
             cast(line_item.quantity * 1000000 as hugeint) * cast(rate_line.paid_pico as hugeint)
                 // (cast(rate_line.paid_per as hugeint) * 1000000) as paid_pico
         from line_item
-        join charged_call on charged_call.event_id = line_item.event_id and charged_call.price_status = 'priced'
+        join charged_call on charged_call.event_id = line_item.event_id and charged_call.price_status <> 'unpriced'
         join event_rate on event_rate.event_id = line_item.event_id
         left join rate_line on rate_line.card_id = event_rate.card_id and rate_line.meter = line_item.meter
         left join entry on entry.price_entry = line_item.price_entry
@@ -204,7 +237,7 @@ _ITEMS = """
 """
 
 _OWNERS = """
-    owner as (
+    bearer as (
         select owner_share.event_id, owner_share.owner_team, coalesce(event_owner.owner_evidence, 'none') as evidence,
             part, parts,
             cast(sum(part) over (
@@ -215,5 +248,17 @@ _OWNERS = """
         select event.event_id, event_owner.owner_team, coalesce(event_owner.owner_evidence, 'none'), 1, 1, 1
         from event left join event_owner using (event_id)
         anti join owner_share using (event_id)
+    )
+"""
+
+_UNRULED = "owner as (select *, cast(null as varchar) as pool from bearer)"
+_RULED = """
+    placed as (select distinct event_id, pool from event_charge),
+    owner as (
+        select bearer.event_id, coalesce(bearer.owner_team, ruled.owner_team) as owner_team,
+            case when bearer.owner_team is null and ruled.owner_team is not null then 'rule' else bearer.evidence end
+                as evidence,
+            part, parts, upto, placed.pool
+        from bearer left join placed using (event_id) left join ruled using (event_id)
     )
 """

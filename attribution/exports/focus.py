@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
@@ -37,14 +38,26 @@ def columns(version: str) -> tuple[FocusColumn, ...]:
     return tuple(sorted(wanted, key=lambda column: (column.name.startswith("x_"), column.name)))
 
 
-def rows_of(ledger: Ledger, months: list[str] | None, version: str = "1.2") -> pa.Table:
+def rows_of(ledger: Ledger, months: list[str] | None, pools: Mapping[str, str] | None = None) -> pa.Table:
     """Return the FOCUS rows of these invoice months, or of all time, in stable order.
 
     Calls come from the table `charge`, what no call bears from `residual_line`; together their BilledCost is the
     invoice wherever there is one.
+
+    Parameters
+    ----------
+    ledger
+        A built ledger.
+    months
+        Invoice months, or null for all time.
+    pools
+        Residual line → the pool it falls into. When given, rows are told apart by pool, for version 1.3.
     """
-    charges.gather(ledger, months)
-    declared = columns(version)
+    charges.gather(ledger, months, is_pooled=pools is not None)
+    declared = columns("1.2" if pools is None else "1.3")
+    placed = pa.table(
+        {"residual_id": pa.array(pools or {}, pa.string()), "pool": pa.array((pools or {}).values(), pa.string())}
+    )
     usage, beside = (
         ", ".join(f'cast({told.get(c.name, "null")} as {_TYPES[c.type]}) as "{c.name}"' for c in declared)
         for told in (_OF_CALLS, _OF_NO_CALL)
@@ -64,6 +77,7 @@ def rows_of(ledger: Ledger, months: list[str] | None, version: str = "1.2") -> p
             select {beside} from residual_line as line
             left join trued_up on trued_up.provider = line.provider and trued_up.period = line.period
             left join account on account.provider = line.provider
+            left join residual_pool as placed on placed.residual_id = line.residual_id::varchar
             where $is_all or list_contains($months, line.period)
         )
         select * replace (
@@ -73,7 +87,7 @@ def rows_of(ledger: Ledger, months: list[str] | None, version: str = "1.2") -> p
         order by "BillingPeriodStart", "ChargePeriodStart", "ProviderName", "x_OwnerTeam" nulls last,
             "SkuPriceId" nulls last, "x_ChargeId"
     """
-    with ledger.reading(focus_sku=_skus(ledger), focus_team=_teams(ledger)):
+    with ledger.reading(focus_sku=_skus(ledger), focus_team=_teams(ledger), residual_pool=placed):
         table = ledger.arrow(query, {"months": list(months or ()), "is_all": months is None})
     return _zoned(table, declared)
 
@@ -91,6 +105,8 @@ def _usd(pico: str) -> str:
 
 
 _DIGEST = "substr(md5(to_json([{}])::varchar), 1, 16)"
+
+_KEY = ", ".join(f"charge.{name}::varchar" for name in charges.KEY)
 
 #: Where a row has no price of its own, it is one charge at what it costs.
 _IS_LUMP = "charge.price_per is null"
@@ -154,7 +170,7 @@ _OF_CALLS = {
     "SubAccountType": f"case when {_PROJECT} is not null then 'Project' end",
     "Tags": "coalesce(held.tags, plain.plain_tags)",
     "x_Calls": "charge.calls",
-    "x_ChargeId": _DIGEST.format(", ".join(f"charge.{name}::varchar" for name in charges.KEY)),
+    "x_ChargeId": _DIGEST.format(_KEY),
     "x_ContextBand": "sku.context_band",
     "x_CostBasis": "charge.basis",
     "x_CostCenter": "held.cost_center",
@@ -164,6 +180,7 @@ _OF_CALLS = {
     "x_Model": "charge.model",
     "x_OwnerEvidence": "array_to_string(charge.evidence, ', ')",
     "x_OwnerTeam": "charge.owner_team",
+    "x_Pool": "coalesce(charge.pool, case when charge.owner_team is null then 'unowned' end)",
     "x_PriceStatus": "charge.price_status",
     "x_ServiceTier": "charge.tier",
 }
@@ -222,7 +239,7 @@ _OF_NO_CALL = {
     "x_InvoiceId": "trued_up.invoice_id",
     "x_Model": "line.model",
     "x_OwnerEvidence": "'none'",
-    "x_PriceStatus": "'unpriced'",
+    "x_Pool": "placed.pool",
     "x_ResidualCause": "line.cause",
 }
 

@@ -165,11 +165,12 @@ def residuals(ledger: Ledger, period: Period, rules: Rules, basis: str) -> list[
         {"months": periods.months(period) or []},
     )
     return [
-        _whole(row | {"amount": row[f"{basis}_cost"]}) | {"pool": _pool_of_line(row, rules)} for row in rows.to_pylist()
+        _whole(row | {"amount": row[f"{basis}_cost"]}) | {"pool": pool_of_line(row, rules)} for row in rows.to_pylist()
     ]
 
 
-def _pool_of_line(row: Mapping[str, Any], rules: Rules) -> str | None:
+def pool_of_line(row: Mapping[str, Any], rules: Rules) -> str | None:
+    """Return the pool that takes a bill's line: the first whose words it has."""
     for shared in rules.pools:
         if shared.bill and all(row[name] in wanted for name, wanted in shared.bill.items()):
             return shared.pool.name
