@@ -127,8 +127,16 @@ _RECORDS = """
     where event_id = $event_id order by rank
 """
 
-#: Where evidence stands: `span:<trace>/<span>`, `key:<id>`, `rule:<id>`, `event:<id>`, or a record's id.
-_OWNERS = """
+#: Where evidence stands: file and line of `span:<trace>/<span>`, `key:<id>`, `rule:<id>`, or a record's id.
+PLACE_OF_EVIDENCE = """coalesce(
+            (select min(path || ':' || span.line) from span join source_file using (file_id)
+                where 'span:' || span.trace_id || '/' || span.span_id = {0}),
+            (select min(place) from key where 'key:' || key.key_id = {0}),
+            (select min(place) from ownership_rule as rule where 'rule:' || rule.rule_id = {0}),
+            (select min(path || ':' || observation.line) from observation join source_file using (file_id)
+                where cast(observation_id as varchar) = {0})
+        )"""
+_OWNERS = f"""
     with field as (
         select 'owner_team' as field, owner_team as value, owner_evidence as evidence, owner_from as source,
             owner_reason as reason
@@ -140,14 +148,8 @@ _OWNERS = """
         from event_owner where event_id = $event_id
         union all select 'claimed_team', claimed_team, null, null, null from event_owner where event_id = $event_id
     )
-    select field.field, field.value, evidence, source as "from", coalesce(
-            (select min(path || ':' || span.line) from span join source_file using (file_id)
-                where 'span:' || span.trace_id || '/' || span.span_id = field.source),
-            (select min(place) from key where 'key:' || key.key_id = field.source),
-            (select min(place) from ownership_rule as rule where 'rule:' || rule.rule_id = field.source),
-            (select min(path || ':' || observation.line) from observation join source_file using (file_id)
-                where cast(observation_id as varchar) = field.source)
-        ) as place, reason
+    select field.field, field.value, evidence, source as "from",
+        {PLACE_OF_EVIDENCE.format("field.source")} as place, reason
     from field
     order by array_position(
         ['owner_team', 'workflow_id', 'feature', 'tenant_id_hash', 'claimed_team'], field.field

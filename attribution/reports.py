@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import shlex
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from attribution.audits import Audit
     from attribution.loading import Loaded
+    from attribution.packs import EvidencePack
     from attribution.reconciliation import Reconciliation
 
 #: What each rung of the ladder means, in the words of the report.
@@ -126,6 +128,51 @@ def render_reconciliation(answer: Reconciliation) -> str:
         f"{answer._repr_html_()}{drawn}<h2>Largest gaps</h2>{worst}<p>Ours is {answer.basis}.</p>",
         f"Reconciliation of {answer.period}",
     )
+
+
+def render_pack(
+    pack: EvidencePack, *, paths: Sequence[str] = (), config: str | None = None, options: Sequence[str] = ()
+) -> str:
+    """Return the HTML page of an evidence pack: the charges, and under each its tree, records, owners, prices, sums.
+
+    Parameters
+    ----------
+    pack
+        What `evidence_pack` put together.
+    paths, config, options
+        As they were given, to say how to reproduce the page.
+
+    Returns
+    -------
+    str
+        One HTML document without script or network.
+    """
+    page: str = _template("evidence.html.j2").render(
+        pack=pack,
+        charges=showing.rows(pack.charges),
+        nodes=_by_rank(pack.nodes),
+        calls=_by_rank(pack.calls.assign(places=[place.split("; ") for place in pack.calls["place"].fillna("")])),
+        rungs=RUNGS,
+        pools={rank: _with_others(row) for rank, (row,) in _by_rank(pack.pools).items()},
+        pool_calls=_by_rank(pack.pool_calls),
+        command=shlex.join(["attribution", "evidence", *paths, *(["--config", config] if config else []), *options]),
+        version=_version(),
+    )
+    return page
+
+
+def _by_rank(frame: pd.DataFrame) -> dict[int, list[dict[str, Any]]]:
+    found: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in showing.rows(frame):
+        found[row["rank"]].append(row)
+    return found
+
+
+def _with_others(pool: dict[str, Any]) -> dict[str, Any]:
+    """Say what the other teams weigh together, and no more of them."""
+    if showing.is_missing(pool["weight"]):
+        return pool | {"weight_of_others": "unknown: pools serve each other"}
+    return pool | {"weight_of_others": f"{(pool['weight_of_all'] - pool['weight']).normalize():f}"}
 
 
 def write(page: str, path: str | os.PathLike[str]) -> None:

@@ -32,6 +32,7 @@ MODULES = (
     "report",
     "export",
     "chargeback",
+    "disputes",
     "inspect",
     "sources",
     "prices",

@@ -1,4 +1,4 @@
-"""`attribution export`: charges as FOCUS files."""
+"""`attribution export`: charges as FOCUS files, statements as CSV or Parquet, a journal for the books."""
 
 from __future__ import annotations
 
@@ -17,18 +17,23 @@ def register(app: typer.Typer) -> None:
 def write_export(
     paths: Paths,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .parquet or .csv file.")],
-    kind: Annotated[str, typer.Option("--format", help="focus-1.2.")] = "focus-1.2",
+    kind: Annotated[
+        str, typer.Option("--format", help="focus-1.2, focus-1.3, csv, parquet (statements) or journal.")
+    ] = "focus-1.2",
     period: Period = None,
+    rules: Annotated[
+        str | None, typer.Option("--rules", metavar="FILE", help="Rules of shared and unowned spend.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write charges to a file that sums to the ledger, and to the invoice where one is loaded."""
+    """Write charges or statements to a file that adds up to the ledger, and to the invoice where one is loaded."""
     from attribution.cli import screen
     from attribution.exports import export
 
     with opened(paths, config) as (ledger, _):
         require_calls(ledger)
-        done = export(ledger, out, kind, period=period)
+        done = export(ledger, out, kind, period=period, rules=rules)
     if as_json:
         sums = {name: screen.plain(amount) for name, amount in done.sums.items()}
         facts = {"path": done.path, "format": done.format, "rows": done.rows, "sums": sums}
