@@ -45,6 +45,7 @@ def test_explain_change_as_json_adds_up_to_the_last_digit(tmp_path: Path) -> Non
     assert sum(Decimal(row["effect"]) for row in answer["drivers"]) == change
     assert sum(Decimal(row["change"]) for row in answer["drill_down"]) == change
     assert "Why did cost change?" in page.read_text()
+    assert "<svg" in page.read_text()
     assert "<script" not in page.read_text()
 
 
@@ -76,6 +77,8 @@ def test_anomalies_lists_events_and_can_fail_a_build() -> None:
     assert listed["events"]
     for event in listed["events"]:
         assert Decimal(event["excess"]) == Decimal(event["actual"]) - Decimal(event["expected"])
+        drivers = event["decomposition"]["drivers"]
+        assert sum(Decimal(row["effect"]) for row in drivers) == Decimal(event["decomposition"]["change"])
     assert failed.exit_code == 1
 
 
@@ -86,6 +89,13 @@ def test_forecast_prints_the_interval_and_can_fail_a_build() -> None:
     assert Decimal(row["month_to_date"]) <= low <= point <= high
     assert row["chance_over"] == 1.0
     assert run("forecast", ACME, "--budget", "1", "--fail-above", "50%").exit_code == 1
+
+
+def test_the_end_of_the_hours_may_be_said_in_any_zone() -> None:
+    answer = answer_of("what-changed", ACME, "--as-of", "2026-10-20T03:30+02:00")
+
+    assert answer["window"] == "2026-10-19T01:00..2026-10-20T01:00"
+    assert run("what-changed", ACME, "--as-of", "now").exit_code == 2
 
 
 def test_what_changed_says_first_whether_everything_arrived() -> None:

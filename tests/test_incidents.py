@@ -103,6 +103,17 @@ def test_a_source_that_is_three_hours_late_is_incomplete_never_a_drop() -> None:
     assert answer.explanation.change == 0
 
 
+def test_a_source_with_few_calls_is_late_when_it_always_spoke_in_the_hours_it_is_silent_in() -> None:
+    ledger = live(until={"sdk": 22})
+    # Every fifth hour only, at another hour of each day.
+    ledger.run("delete from observation where source = 'sdk' and epoch(started_at)::bigint // 3600 % 5 > 0")
+
+    answer = what_changed(ledger)
+
+    assert answer.sources.set_index("source")["status"].to_dict() == {"gateway": "arrived", "sdk": "late"}
+    assert answer.status == "incomplete"
+
+
 def test_a_source_that_is_silent_all_day_leaves_nothing_to_compare() -> None:
     answer = what_changed(live(until={"sdk": 30}))
 

@@ -29,6 +29,7 @@ from attribution.anomalies.series import (
 from attribution.days import complete_days, daily_costs
 from attribution.errors import QuestionError
 from attribution.explanations import Explanation
+from attribution.explanations.answers import NO_FORMULA
 from attribution.ledger import Ledger, as_frame
 from attribution.periods import Period, parse
 
@@ -76,6 +77,11 @@ class Anomalies:
         """Return what an event is called and its number, from 1 on, in the order of `events`."""
         return [(naming.called(row, self.by), number) for number, row in enumerate(self._rows(), 1)]
 
+    def named(self, number: int = 1) -> tuple[str, str]:
+        """Return what an event's slice and its days are called."""
+        row = self._row(number)
+        return naming.slice_name(row, self.by), naming.days(row)
+
     def series_of(self, number: int = 1) -> pd.DataFrame:
         """Return the daily series of one event's slice.
 
@@ -119,7 +125,9 @@ class Anomalies:
             "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in self._cells()
         )
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("slice", "days", "excess", "cause", "why"))
-        return f"<table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>"
+        if not rows:
+            return "<p>No unusual day and no sustained rise in the complete days of this data.</p>"
+        return f'<table class="{NO_FORMULA}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
     def _cells(self) -> list[tuple[str, ...]]:
         cells = []

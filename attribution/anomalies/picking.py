@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 
 from attribution import showing
 from attribution.anomalies import naming
@@ -14,8 +16,10 @@ from attribution.anomalies.comparing import explain_days, period_of
 from attribution.anomalies.finding import ATTRIBUTES, Anomalies
 from attribution.errors import LedgerError
 from attribution.explanations import Explanation, show_requests
-from attribution.explanations.answers import LINES
+from attribution.explanations.answers import LINES, MONEY, NO_FORMULA
 from attribution.ledger import Ledger
+
+_DOLLARS = pd.ArrowDtype(MONEY)
 
 
 @dataclass(frozen=True)
@@ -54,9 +58,8 @@ class PickedAnomaly:
 
     def _repr_html_(self) -> str:
         parts = [showing.show(frame)._repr_html_() for frame in (self.members, self.requests)]
-        quiet = "tex2jax_ignore mathjax_ignore"
         return (
-            f'<p class="{quiet}"><b>{html.escape(self.said)}</b></p>'
+            f'<p class="{NO_FORMULA}"><b>{html.escape(self.said)}</b></p>'
             f"<p>Who carries {html.escape(self.driver)}:</p>{parts[0]}<p>Requests that show it:</p>{parts[1]}"
         )
 
@@ -141,8 +144,8 @@ def _finer(found: Anomalies, level: int) -> str:
 def _members(explained: Explanation, driver: str, by: str, n: int) -> pd.DataFrame:
     """Return who carries one driver, by a column of the leaves."""
     rows = explained.drill_down(by)
-    effect = sum((rows[name] for name in LINES[driver][1][1:]), rows[LINES[driver][1][0]])
-    shown = rows[[by, "cost_before", "cost_after", "change"]].assign(effect=effect)
-    order = shown["effect"].abs().sort_values(ascending=False, kind="stable").index
-    shown = shown.loc[order]
-    return shown[shown["effect"] != 0].head(n).reset_index(drop=True)
+    effects = [sum(each, Decimal(0)) for each in zip(*(rows[name].tolist() for name in LINES[driver][1]), strict=True)]
+    moved = [place for place, effect in enumerate(effects) if effect]
+    order = sorted(moved, key=lambda place: -abs(effects[place]))[:n]
+    shown = rows[[by, "cost_before", "cost_after", "change"]].iloc[order].reset_index(drop=True)
+    return shown.assign(effect=pd.Series(pa.array([effects[place] for place in order], MONEY), dtype=_DOLLARS))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,6 +14,9 @@ from attribution.errors import QuestionError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from attribution.anomalies import Anomalies
+    from attribution.explanations import Explanation
 
 Where = Annotated[
     list[str] | None,
@@ -43,6 +48,12 @@ def show_change(
     ] = None,
     method: Annotated[str, typer.Option("--method", help="shapley, pvm or lmdi.")] = "shapley",
     cost: Annotated[str, typer.Option("--cost", help="contracted_cost, list_cost, billed_cost.")] = "contracted_cost",
+    currency: Annotated[str, typer.Option("--currency", help="At the configuration's rate of each day.")] = "USD",
+    leaf: Annotated[
+        list[str] | None,
+        typer.Option("--leaf", metavar="COLUMN", help="A column that makes a segment, too. Repeatable."),
+    ] = None,
+    history: Annotated[int, typer.Option("--history", metavar="N", help="Earlier pairs that tell what is usual.")] = 0,
     config: Config = None,
     as_json: AsJson = False,
     html: WriteHtml = False,
@@ -53,9 +64,19 @@ def show_change(
     from attribution.explanations import explain_change
 
     with opened(paths, config) as (ledger, _):
-        answer = explain_change(ledger, before, after, read_where(where), method=method, cost=cost)
+        answer = explain_change(
+            ledger,
+            before,
+            after,
+            read_where(where),
+            leaf,
+            method=method,
+            cost=cost,
+            currency=currency,
+            history=history,
+        )
     deeper = answer.drill_down(*drill) if drill else None
-    _page(answer._repr_html_(), "Why did cost change?", out or ("attribution-change.html" if html else None))
+    _page(lambda: _change_page(answer), "Why did cost change?", out or ("attribution-change.html" if html else None))
     if as_json:
         more = {} if deeper is None else {"drill_down": screen.records(deeper)}
         screen.print_json({"command": "explain-change", **answer.to_dict(), **more})
@@ -63,7 +84,7 @@ def show_change(
     screen.say(answer.headline, style="bold")
     shown = answer.drivers[answer.drivers["effect"] != 0]
     screen.table(
-        ("family", "driver", "effect USD", "mostly in"), _rows(shown, "family", "driver", "effect", "mostly_in")
+        ("family", "driver", f"effect {currency}", "mostly in"), _rows(shown, "family", "driver", "effect", "mostly_in")
     )
     if deeper is not None:
         names = (*(drill or ()), "cost_before", "cost_after", "change")
@@ -90,14 +111,19 @@ def show_anomalies(
 
     with opened(paths, config) as (ledger, _):
         answer = find_anomalies(ledger, *(by or ()), period=period, floor=floor)
-    _page(answer._repr_html_(), "Unusual spend", out or ("attribution-anomalies.html" if html else None))
+    _page(lambda: _anomaly_page(answer), "Unusual spend", out or ("attribution-anomalies.html" if html else None))
     if as_json:
-        screen.print_json({"command": "anomalies", "by": list(answer.by), "events": screen.records(answer.events)})
+        events = [
+            row | {"decomposition": explained.to_dict() if explained else None}
+            for row, explained in zip(screen.records(answer.events), answer.explanations, strict=True)
+        ]
+        screen.print_json({"command": "anomalies", "by": list(answer.by), "events": events})
     elif answer.events.empty:
         screen.say("No unusual day and no sustained rise in the complete days of this data.")
     else:
-        names = (*answer.by, "start", "end", "actual", "expected", "excess", "is_alert")
-        screen.table([name.replace("_", " ") for name in names], _rows(answer.events, *names))
+        heads = ("", "slice", "days", "actual", "expected", "no alarm up to", "excess", "alert")
+        rows = _rows(answer.events, "actual", "expected", "expected_high", "excess", "is_alert")
+        screen.table(heads, [(n, *answer.named(n), *row) for n, row in enumerate(rows, 1)])
         for place, row in enumerate(answer.events.to_dict("records"), 1):
             if isinstance(row["why"], str):
                 screen.say(
@@ -124,6 +150,9 @@ def show_forecast(
     out: Out = None,
 ) -> None:
     """Forecast what the month will cost in the end, and the chance to exceed the budget."""
+    import pandas as pd
+
+    from attribution import showing
     from attribution.cli import screen
     from attribution.cli.check import parse_share
     from attribution.forecasts import forecast_month
@@ -132,7 +161,7 @@ def show_forecast(
     with opened(paths, config) as (ledger, _):
         rows = forecast_month(ledger, *(by or ()), budget=budget, as_of=as_of)
     _page(
-        rows.to_html(index=False, escape=True),
+        lambda: showing.show(rows, top=len(rows))._repr_html_(),
         "Month-end forecast",
         out or ("attribution-forecast.html" if html else None),
     )
@@ -140,7 +169,9 @@ def show_forecast(
         screen.print_json({"command": "forecast", "by": by or [], "rows": screen.records(rows)})
     else:
         names = (*(by or ()), "month_to_date", "forecast", "low_80", "high_80", "budget", "chance_over", "exhausted_on")
-        screen.table([name.replace("_", " ") for name in names], _rows(rows, *names))
+        chances = [None if showing.is_missing(one) else showing.share(one) for one in rows["chance_over"]]
+        shown = rows.assign(chance_over=pd.Series(chances, dtype=object))
+        screen.table([name.replace("_", " ") for name in names], _rows(shown, *names))
         screen.say(
             f"{rows['month'].iloc[0]}, from days up to {rows['as_of'].iloc[0]}; low and high hold 80 % of past misses."
         )
@@ -155,6 +186,9 @@ def show_incident(
         str | None, typer.Option("--events", metavar="FILE", help="Markers: a CSV with columns at, kind, text.")
     ] = None,
     where: Where = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="TIME", help="The end, UTC; the data's last whole hour if absent.")
+    ] = None,
     config: Config = None,
     as_json: AsJson = False,
     html: WriteHtml = False,
@@ -165,8 +199,8 @@ def show_incident(
     from attribution.incidents import what_changed
 
     with opened(paths, config) as (ledger, _):
-        answer = what_changed(ledger, last, events, where=read_where(where))
-    _page(answer._repr_html_(), "What changed?", out or ("attribution-what-changed.html" if html else None))
+        answer = what_changed(ledger, last, events, where=read_where(where), as_of=_moment(as_of))
+    _page(answer._repr_html_, "What changed?", out or ("attribution-what-changed.html" if html else None))
     if as_json:
         screen.print_json({"command": "what-changed", **answer.to_dict()})
         return
@@ -194,10 +228,40 @@ def _rows(frame: pd.DataFrame, *names: str) -> list[tuple[Any, ...]]:
     return [tuple(row[name] for name in names) for row in frame.to_dict("records")]
 
 
-def _page(body: str, title: str, target: str | None) -> None:
+def _moment(given: str | None) -> datetime | None:
+    """Read a time; one without an offset is UTC."""
+    if given is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(given.strip())
+    except ValueError:
+        raise QuestionError.bad_argument("--as-of", given, "a time such as 2026-10-05T14:00Z") from None
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _change_page(answer: Explanation) -> str:
+    from attribution import charts
+
+    title = f"From {answer.before} to {answer.after} [{answer.currency}]"
+    return answer._repr_html_() + charts.to_svg(charts.waterfall(answer.waterfall("driver"), title=title))
+
+
+def _anomaly_page(answer: Anomalies) -> str:
+    """Return the list of events, then each explained one with its days and its drivers."""
+    from attribution import charts
+
+    parts = [answer._repr_html_()]
+    for number, explained in enumerate(answer.explanations, 1):
+        if explained:
+            days = answer.series_of(number)
+            parts += [charts.to_svg(charts.spend_band(days)), explained._repr_html_()]
+    return "".join(parts)
+
+
+def _page(body: Callable[[], str], title: str, target: str | None) -> None:
     if target is None:
         return
     from attribution import reports
 
-    reports.write(reports.render_answer(body, title), target)
+    reports.write(reports.render_answer(body(), title), target)
     typer.echo(f"Page: {shlex.quote(target)}", err=True)

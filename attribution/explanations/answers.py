@@ -31,6 +31,9 @@ LINES["unit price"] = ("price", ["list_price", "discount", "exchange_rate"])
 #: Earlier pairs of periods below which nothing is said of what is usual; and MAD to standard deviation.
 ENOUGH, _NORMAL = 6, Decimal("1.4826")
 
+#: Two dollar signs are a formula to a notebook, unless the class says they are not.
+NO_FORMULA = "tex2jax_ignore mathjax_ignore"
+
 FAMILIES = ("volume", "usage", "mix", "price", "portfolio", "coverage")
 
 
@@ -131,8 +134,9 @@ class Explanation:
             f"<tr><th>family</th><th>driver</th><th>effect [{html.escape(self.currency)}]</th><th>mostly in</th></tr>"
         )
         return (
-            f"<p><b>{html.escape(self.headline)}</b></p><table><thead>{head}</thead><tbody>{rows}{total}</tbody></table>"
-            f"<p>{html.escape(wording.footnote(self))}</p>"
+            f'<div class="{NO_FORMULA}"><p><b>{html.escape(self.headline)}</b></p>'
+            f"<table><thead>{head}</thead><tbody>{rows}{total}</tbody></table>"
+            f"<p>{html.escape(wording.footnote(self))}</p></div>"
         )
 
 

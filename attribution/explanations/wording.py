@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from attribution.rounding import largest_remainder
+from attribution.showing import count, visible
 
 if TYPE_CHECKING:
     from attribution.explanations.answers import Explanation
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 MATERIAL = Decimal("0.02")
 #: Shares of the change are told when drivers too small to name make up no more than this share of it.
 LEFT_OUT = Decimal("0.25")
+#: From this share of the change on, the smaller drivers are told together.
+TOLD = Decimal("0.01")
 
 #: What a driver is called when it adds cost, and when it saves.
 PHRASES = {
@@ -38,6 +41,10 @@ PHRASES = {
     "coverage shift": ("spend that tagging moved here", "spend that tagging moved away"),
 }
 
+#: What several values of a column are called.
+PLURALS = {"owner_team": "teams", "workflow_id": "workflows", "feature": "features", "model": "models"}
+PLURALS |= {"provider": "providers", "api_key_id": "keys", "service": "services", "tenant_id_hash": "tenants"}
+
 
 def subject(where: Mapping[str, Any]) -> str:
     """Name what the sentence is about: the slice's values, or all spend."""
@@ -45,9 +52,9 @@ def subject(where: Mapping[str, Any]) -> str:
     for name, given in where.items():
         wanted = list(given) if isinstance(given, list | tuple | set | frozenset) else [given]
         if len(wanted) > 3:
-            parts.append(f"{len(wanted)} of {name}")
+            parts.append(f"{len(wanted)} {PLURALS.get(name, f'values of {name}')}")
         elif wanted != [None] or name == "owner_team":
-            parts.append(" and ".join("unowned" if value is None else str(value) for value in wanted))
+            parts.append(" and ".join("unowned" if value is None else visible(value) for value in wanted))
     text = ", ".join(parts) or "spend"
     return text[:1].upper() + text[1:]
 
@@ -73,9 +80,9 @@ def headline(
         return f"{about} {verb}{size}: no single driver is material."
     rest = change - sum(effect for _, effect, _ in rows)
     if change and all((e > 0) == (change > 0) for _, e, _ in rows) and abs(rest) <= abs(change) * LEFT_OUT:
-        return (
-            f"{about} {verb}{size}: " + ", ".join(f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows) + "."
-        )
+        told = [f"{percent(e / change)} {_named(d, e, w)}" for d, e, w in rows]
+        told += [f"{percent(rest / change)} smaller drivers"] if abs(rest) >= abs(change) * TOLD else []
+        return f"{about} {verb}{size}: {', '.join(told)}."
     named = [(_named(driver, effect, place), effect) for driver, effect, place in rows]
     if abs(rest) > abs(change) * LEFT_OUT:
         named.append(("smaller drivers", rest))
@@ -94,7 +101,7 @@ def footnote(explained: Explanation) -> str:
         said.append(f"taken one at a time the drivers explain {alone} of the change, the rest is their acting together")
     calls = int(explained.unpriced["calls"].sum()) if len(explained.unpriced) else 0
     if calls:
-        said.append(f"{calls:,} unpriced calls are left out")
+        said.append(f"{count(calls, 'unpriced call')} left out")
     return "; ".join(said) + "."
 
 
@@ -124,4 +131,4 @@ def percent(share: Decimal) -> str:
 
 def _named(driver: str, effect: Decimal, place: str | None) -> str:
     phrase = PHRASES[driver][effect < 0]
-    return f"{phrase} in {place}" if isinstance(place, str) else phrase
+    return f"{phrase} in {visible(place)}" if isinstance(place, str) else phrase

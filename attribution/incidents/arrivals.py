@@ -14,6 +14,9 @@ from attribution.periods import Period
 LATE = 2
 #: Usually: in at least this share of the same hours before.
 USUAL = 0.75
+#: A source with few calls is late, too, when it spoke in the hours it is silent in each of this many weeks or more,
+#: with this many calls on average: chance alone then makes it silent less than once in fifty.
+ALWAYS, CALLS = 3, 4
 
 HOUR = timedelta(hours=1)
 
@@ -27,7 +30,7 @@ def arrivals(ledger: Ledger, window: Period, before: Sequence[Period]) -> pd.Dat
     return ledger.frame(
         """
         with hour_seen as (
-            select source, date_trunc('hour', started_at) as hour, max(started_at) as last_at
+            select source, date_trunc('hour', started_at) as hour, max(started_at) as last_at, count(*) as calls
             from observation where started_at is not null group by all
         ),
         shift as (select unnest($shifts) as hours_back),
@@ -51,15 +54,32 @@ def arrivals(ledger: Ledger, window: Period, before: Sequence[Period]) -> pd.Dat
                 ) as silent_hours
             from last_seen l left join usual using (source)
             group by all
+        ),
+        tail as (
+            select l.source as source, hours_back, coalesce(sum(seen.calls), 0) as calls,
+                coalesce(l.last_hour + interval 1 hour, $start::timestamp) as since
+            from last_seen l cross join shift
+            left join hour_seen seen on seen.source = l.source
+                and seen.hour >= coalesce(l.last_hour + interval 1 hour, $start::timestamp) - to_hours(hours_back)
+                and seen.hour < $end::timestamp - to_hours(hours_back)
+            group by l.source, l.last_hour, hours_back
+        ),
+        judged as (
+            select *, silent_hours >= $late or is_always and since <= $end::timestamp - to_hours($late) as is_late
+            from silent join (
+                select source, since,
+                    min(calls) > 0 and count(*) >= $always and sum(calls) >= $calls * count(*) as is_always
+                from tail group by all
+            ) using (source)
         )
         select source, last_at, silent_hours::bigint as silent_hours,
-            case when silent_hours < $late then 'arrived' when last_hour is null then 'ended' else 'late' end as status,
-            case when silent_hours < $late then $end::timestamp
-                else coalesce(last_hour, $start::timestamp) end as arrived_until
-        from silent order by source
+            case when not is_late then 'arrived' when last_hour is null then 'ended' else 'late' end as status,
+            case when is_late then coalesce(last_hour, $start::timestamp) else $end::timestamp end as arrived_until
+        from judged order by source
         """,
         window.values()
-        | {"shifts": [round((window.start - one.start) / HOUR) for one in before], "usual": USUAL, "late": LATE},
+        | {"shifts": [round((window.start - one.start) / HOUR) for one in before]}
+        | {"usual": USUAL, "late": LATE, "always": ALWAYS, "calls": CALLS},
     )
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from attribution import periods
 from attribution.errors import LedgerError, QuestionError
 from attribution.explanations import Explanation, explain_windows
+from attribution.explanations.answers import NO_FORMULA
 from attribution.incidents.arrivals import arrivals, complete_until
 from attribution.incidents.hours import carriers_of, hourly_costs, hourly_series, running_cost
 from attribution.incidents.markers import beside, read_markers
@@ -86,7 +87,8 @@ class Incident:
         )
         inner = self.explanation._repr_html_() if self.explanation else ""
         head = "<tr><th>carrier</th><th>member</th><th>change [USD]</th></tr>"
-        return f"<p><b>{html.escape(self.headline)}</b></p><table>{head}{rows}</table><ul>{marks}</ul>{inner}"
+        said = f"<p><b>{html.escape(self.headline)}</b></p><table>{head}{rows}</table><ul>{marks}</ul>"
+        return f'<div class="{NO_FORMULA}">{said}{inner}</div>'
 
 
 def what_changed(
