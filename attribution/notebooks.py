@@ -77,7 +77,10 @@ def as_text(book: Any) -> str:
         cell["metadata"] = {"tags": tags} if tags else {}
         cell["source"] = _lines(cell["source"])
         for output in cell.get("outputs", []):
-            output["metadata"] = {}
+            if "data" in output:
+                output["metadata"] = {}
+            else:
+                output.pop("metadata", None)  # the format allows none on text and errors
     return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 

@@ -146,10 +146,16 @@ def _open(given: Any, limits: Limits) -> tuple[Sample, Iterable[Read]]:
     return sample, reading.read(path, sample.kind, limits)
 
 
+#: Notebooks align cells right unless told otherwise.
+_LEFT = '<{} style="text-align:left">'
+
+
 def _table(frame: pd.DataFrame) -> str:
-    head = "".join(f"<th>{html.escape(showing.visible(name))}</th>" for name in frame.columns)
+    head = "".join(f"{_LEFT.format('th')}{html.escape(showing.visible(name))}</th>" for name in frame.columns)
     body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(showing.visible('' if v is None else v))}</td>" for v in row) + "</tr>"
+        "<tr>"
+        + "".join(f"{_LEFT.format('td')}{html.escape(showing.visible('' if v is None else v))}</td>" for v in row)
+        + "</tr>"
         for row in frame.itertuples(index=False)
     )
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
