@@ -2,66 +2,322 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from attribution.ledger import Ledger
-from attribution.pricing import price_events
-from attribution.reconciliation import match_cells
-from tests.examples import call, identity, insert, ledger_of
+from attribution.errors import QuestionError
+from attribution.reconciliation import Tolerance, match_cells, reconcile
+from tests.bridge_examples import FAULTS, IN, OUT, Company, bill_line, billed, bridge
+from tests.examples import call
 
 OCTOBER = "2026-10"
+MICRO = Decimal("0.000001")
+_NAMES = list(FAULTS)
 
 
-def bill_line(name: str = "b1", **columns: Any) -> dict[str, Any]:
-    """Return one daily line of an OpenAI bill; only what differs need be said."""
-    line: dict[str, Any] = {
-        "bill_line_id": identity(name), "source": "openai_costs", "role": "both", "file_id": "bill", "line": 1,
-        "record_no": 0, "period_start": datetime(2026, 10, 5), "period_end": datetime(2026, 10, 6),
-        "billing_period": "2026-10", "provider": "openai", "model": "gpt-5-mini", "service_tier": None,
-        "meter": "input", "category": "usage", "quantity": "1000", "unit": "tokens", "requests": None,
-        "list_cost": None, "contracted_cost": None, "billed_cost": "0.00025", "effective_cost": None,
-        "currency": "USD", "request_id": None, "description": None, "account_id": None, "project_id": None,
-        "api_key_id": None, "region": None, "context_window": None, "charge_class": None, "sku": None,
-        "exported_at": None, "replaces_key": None, "principal": None,
-    } | columns  # fmt: skip
-    line["effective_cost"] = line["effective_cost"] or line["billed_cost"]
-    for money in ("quantity", "list_cost", "contracted_cost", "billed_cost", "effective_cost"):
-        if line[money] is not None:
-            line[money] = Decimal(line[money])
-    return line
+def moved(faults: Sequence[str]) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
+    """Return the causes that the faults should move, by how much, and those that they moved."""
+    company, expected = Company(), defaultdict[str, Decimal](Decimal)
+    for fault in faults:
+        cause, plant = FAULTS[fault]
+        expected[cause] += plant(company)
+    with company.ledger() as ledger:
+        found = bridge(reconcile(ledger, OCTOBER))
+    return dict(expected), {cause: amount for cause, amount in found.items() if cause not in ("ledger", "billed")}
 
 
-def billed(*calls: dict[str, Any], lines: list[dict[str, Any]], **tables: list[dict[str, Any]]) -> Ledger:
-    """Return a priced ledger of these calls beside a bill of these lines; a call is 1,000 in and 100 out."""
-    ledger = ledger_of(*calls, **tables)
-    insert(ledger, "bill_line", lines)
-    price_events(ledger)
-    return ledger
+def invoice(name: str, amount: str | Decimal, **columns: Any) -> dict[str, Any]:
+    """Return a line of a plain invoice of October."""
+    told = {"source": "invoice", "role": "cost", "model": None, "meter": None, "period_start": datetime(2026, 10, 1)}
+    return bill_line(name, **told | {"period_end": datetime(2026, 11, 1), "billed_cost": amount} | columns)
 
 
-@pytest.fixture
-def tied() -> list[dict[str, Any]]:
-    """The two lines of one call of gpt-5-mini: 1,000 in at $0.25 and 100 out at $2 a million."""
-    return [bill_line("in"), bill_line("out", meter="output", quantity="100", billed_cost="0.0002")]
+def test_a_bill_of_the_same_calls_leaves_nothing_to_explain() -> None:
+    expected, found = moved([])
+
+    assert found == expected == {}
 
 
-def causes(ledger: Ledger) -> dict[str, Decimal]:
-    """Return the dollars of each cause of the cells."""
-    rows = ledger.rows("select cause, sum(amount) from cell_cause group by cause order by cause")
-    return {cause: Decimal(amount).scaleb(-12) for cause, amount in rows}
+@pytest.mark.parametrize("fault", _NAMES)
+def test_one_fault_moves_one_line_by_its_dollars(fault: str) -> None:
+    expected, found = moved([fault])
+
+    assert found == expected
 
 
-def test_a_bill_of_the_same_calls_leaves_nothing_to_explain(tied: list[dict[str, Any]]) -> None:
-    ledger = billed(call(), lines=tied)
+@pytest.mark.parametrize("pair", list(zip(_NAMES[::2], _NAMES[1::2], strict=True)))
+def test_two_faults_move_their_two_lines(pair: tuple[str, str]) -> None:
+    expected, found = moved(pair)
 
-    match_cells(ledger, OCTOBER)
+    assert found == expected
 
-    assert causes(ledger) == {}
-    assert ledger.rows("select sum(billed), sum(ledger), sum(calls) from bill_cell") == [(450_000_000, 450_000_000, 2)]
-    assert ledger.rows("select meter, sum(weight)::bigint from cell_event group by all order by 1") == [
-        ("input", 250_000_000), ("output", 200_000_000)
-    ]  # fmt: skip
+
+def test_all_faults_at_once_move_their_lines_and_no_other() -> None:
+    expected, found = moved(_NAMES)
+
+    assert found == expected
+
+
+def test_a_coarser_grain_changes_the_split_and_never_the_total() -> None:
+    company = Company()
+    for _, plant in FAULTS.values():
+        plant(company)
+    with company.ledger() as ledger:
+        fine, coarse = reconcile(ledger, OCTOBER), reconcile(ledger, OCTOBER, grain="month,model,meter")
+
+    assert bridge(fine) != bridge(coarse)
+    for end in ("ledger", "billed"):
+        assert bridge(fine)[end] == bridge(coarse)[end]
+
+
+def test_what_is_cut_off_in_one_month_comes_in_the_next() -> None:
+    company = Company()
+    FAULTS["cut_off"][1](company)
+    with company.ledger() as ledger:
+        months = [bridge(reconcile(ledger, month)).get("cut_off") for month in ("2026-09", OCTOBER)]
+
+    assert months == [-(1000 * IN + 100 * OUT), 1000 * IN + 100 * OUT]
+
+
+def test_the_configuration_may_say_by_which_end_of_a_call_the_provider_bills() -> None:
+    company = Company()
+    FAULTS["cut_off"][1](company)
+    company.settings = [{"name": "calendar", "value": '{"billing": {"openai": "start"}}', "place": "attribution.yaml"}]
+    with company.ledger() as ledger:
+        found = bridge(reconcile(ledger, OCTOBER))
+
+    assert "cut_off" not in found
+    assert found["extra_or_missing_events"] == 1000 * IN + 100 * OUT
+
+
+def test_the_same_quantity_a_day_later_is_the_same_call() -> None:
+    company = Company()
+    for meter in ("input", "output"):
+        del company.lines[f"3-{meter}"]
+    company.bill(4, "input", 2000, IN)
+    company.bill(4, "output", 200, OUT)
+    company.lines = {name: line for name, line in company.lines.items() if line["role"] != "usage"}
+    with company.ledger() as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert set(bridge(answer)) == {"ledger", "billed"}
+    assert sorted(answer.cells["cut_off"][answer.cells["cut_off"] != 0]) == [
+        -250 * MICRO,
+        -200 * MICRO,
+        200 * MICRO,
+        250 * MICRO,
+    ]
+
+
+def test_without_request_counts_a_gap_where_calls_are_is_one_of_tokens() -> None:
+    company = Company()
+    company.bill(2, "input", 3000, IN)
+    with company.ledger() as ledger:
+        with_counts = bridge(reconcile(ledger, OCTOBER))
+    company.lines = {name: line for name, line in company.lines.items() if line["role"] != "usage"}
+    with company.ledger() as ledger:
+        without = reconcile(ledger, OCTOBER)
+
+    assert with_counts["token_count"] == bridge(without)["token_count"] == 2000 * IN
+    assert without.bridge.set_index("cause").loc["token_count", "is_guess"]
+
+
+def test_a_day_without_a_bill_is_named_in_dollars_and_open() -> None:
+    company = Company()
+    FAULTS["not_billed"][1](company)
+    with company.ledger() as ledger:
+        answer = reconcile(ledger, OCTOBER)
+    (row,) = answer.missing.to_dict("records")
+
+    assert (row["state"], str(row["day_from"]), row["amount"]) == (
+        "day_without_bill",
+        "2026-10-10",
+        1000 * IN + 100 * OUT,
+    )
+    assert row["is_guess"]
+    assert answer.status == "open"
+
+
+def test_usage_that_telemetry_never_saw_is_named_with_its_model() -> None:
+    company = Company()
+    FAULTS["missing_event"][1](company)
+    company.bill(3, "input", 500, IN * 5, model="gpt-5")
+    with company.ledger() as ledger:
+        missing = reconcile(ledger, OCTOBER).missing
+    told = {(row["state"], row["what"]): row["amount"] for row in missing.to_dict("records")}
+
+    assert told["bill_without_calls", "gpt-5-mini"] == 1000 * IN + 100 * OUT
+
+
+def test_calls_without_usage_are_the_likely_reason_of_billed_tokens() -> None:
+    company = Company()
+    company.calls["c7"] |= {"is_metered": False, "input_tokens": None, "output_tokens": None}
+    with company.ledger() as ledger:
+        answer = reconcile(ledger, OCTOBER)
+    (row,) = answer.missing.to_dict("records")
+
+    assert (row["state"], row["calls"], row["amount"]) == ("calls_without_usage", 1, 1000 * IN + 100 * OUT)
+    assert bridge(answer)["token_count"] == 1000 * IN + 100 * OUT
+
+
+def test_a_key_that_nobody_mapped_is_named_with_its_dollars() -> None:
+    lines = [bill_line("k1", api_key_id="key_unknown", quantity=1000, billed_cost="0.00025")]
+    with billed(lines=lines) as ledger:
+        states = {row["state"]: row for row in reconcile(ledger, OCTOBER).missing.to_dict("records")}
+
+    assert states["unmapped_key"]["what"] == "key_unknown"
+    assert states["unmapped_key"]["amount"] == Decimal("0.00025")
+
+
+def test_calls_whose_provider_sent_no_bill_do_not_tie() -> None:
+    with billed(call()) as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert answer.status == "does not tie"
+    assert list(answer.missing["state"]) == ["no_bill"]
+    assert bridge(answer) == {"ledger": Decimal("0.00045"), "not_billed": Decimal("-0.00045")}
+
+
+def test_a_plain_invoice_total_leaves_its_rest_unexplained() -> None:
+    lines = [invoice("i1", "0.02")]
+    with billed(call(), lines=lines) as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert bridge(answer)["unexplained"] == Decimal("0.02") - Decimal("0.00045")
+    assert answer.status == "does not tie"
+
+
+def test_an_invoice_checks_its_report_and_is_never_added_to_it() -> None:
+    company = Company()
+    company.lines["usage"] = invoice("usage", "0.01")
+    company.lines["tax"] = invoice("tax", "0.08", category="tax")
+    company.lines["top-up"] = invoice("top-up", "10", category="purchase")
+    company.lines["credit"] = bill_line("credit", category="credit", model=None, meter=None, billed_cost="-0.0149")
+    company.lines["credited"] = invoice("credited", "-0.01", category="credit")
+    with company.ledger() as ledger:
+        answer = reconcile(ledger, OCTOBER)
+    found = bridge(answer)
+
+    assert found["billed"] == Decimal("10.08")
+    assert (found["tax"], found["purchases"], found["credits"]) == (Decimal("0.08"), Decimal(10), Decimal("-0.0149"))
+    assert found["invoice_difference"] == Decimal("0.00") - (21 * Decimal("0.00045") - Decimal("0.0149"))
+    assert list(answer.documents["is_total"]) == [True, False]
+
+
+def test_two_exports_of_one_account_are_one_bill() -> None:
+    same = {
+        "quantity": 1000,
+        "billed_cost": "0.00025",
+        "account_id": "a",
+        "provider": "aws",
+        "model": "amazon.nova-lite-v1:0",
+    }
+    lines = [
+        bill_line("cur", source="cur", replaces_key="export/a/2026-10", **same),
+        bill_line("focus", source="focus", replaces_key="other/aws/a/2026-10", **same),
+        bill_line("else", source="focus", replaces_key="third/aws/b/2026-10", **same | {"account_id": "b"}),
+    ]
+    with billed(lines=lines) as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert bridge(answer)["billed"] == Decimal("0.0005")
+    assert sorted(answer.documents["is_detail"]) == [False, True, True]
+    assert "told_twice" in list(answer.missing["state"])
+
+
+def test_another_currency_needs_a_rate() -> None:
+    lines = [bill_line("eur", currency="EUR", quantity=1000, billed_cost="0.0002")]
+    rate = [{"currency": "EUR", "usd": Decimal("1.25"), "units": None, "valid_from": None, "valid_to": None}]
+    with billed(call(output_tokens=0), lines=lines) as ledger:
+        without = reconcile(ledger, OCTOBER)
+    with billed(call(output_tokens=0), lines=lines, currency_rate=rate) as ledger:
+        converted = reconcile(ledger, OCTOBER)
+
+    assert "no_currency_rate" in list(without.missing["state"])
+    assert bridge(converted) == {"ledger": Decimal("0.00025"), "billed": Decimal("0.00025")}
+
+
+def test_a_young_bill_is_provisional_and_amounts_stay_the_same() -> None:
+    company = Company()
+    with company.ledger() as ledger:
+        young, old = (reconcile(ledger, OCTOBER, as_of=moment) for moment in ("2026-10-23", "2026-11-05T00:00Z"))
+
+    assert (young.status, old.status) == ("provisional", "ties")
+    assert bridge(young) == bridge(old)
+
+
+@pytest.mark.parametrize(("rest", "status"), [("0.0004", "ties"), ("0.0015", "open"), ("0.0035", "does not tie")])
+def test_the_share_unexplained_decides_the_status(rest: str, status: str) -> None:
+    lines = [invoice("i1", Decimal("0.1") + Decimal(rest))]
+    with billed(call(input_tokens=400_000, output_tokens=0), lines=lines) as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert (answer.status, bridge(answer)["unexplained"]) == (status, Decimal(rest))
+
+
+def test_a_tolerance_decides_a_status_and_no_amount() -> None:
+    lines = [invoice("i1", "0.2")]
+    with billed(call(input_tokens=400_000, output_tokens=0), lines=lines) as ledger:
+        strict, lenient = (
+            reconcile(ledger, OCTOBER),
+            reconcile(ledger, OCTOBER, tolerance=Tolerance(ties=Decimal("0.6"))),
+        )
+
+    assert (strict.status, lenient.status) == ("does not tie", "ties")
+    assert bridge(strict) == bridge(lenient)
+
+
+def test_asking_twice_gives_the_same_answer() -> None:
+    company = Company()
+    for _, plant in FAULTS.values():
+        plant(company)
+    with company.ledger() as ledger:
+        first, second = (reconcile(ledger, OCTOBER).to_dict() for _ in range(2))
+
+    assert str(first) == str(second)
+
+
+def test_misuse_says_what_there_is() -> None:
+    with Company().ledger() as ledger:
+        with pytest.raises(QuestionError, match=r"`provider` was 'opnai'; expected one of openai"):
+            reconcile(ledger, OCTOBER, "opnai")
+        with pytest.raises(QuestionError, match=r"no finer than the lines of the bill, which are by day"):
+            reconcile(ledger, OCTOBER, "openai", "hour")
+        with pytest.raises(QuestionError, match=r"project_id.*meter"):
+            reconcile(ledger, OCTOBER, grain="team")
+        with pytest.raises(QuestionError, match="an ISO time"):
+            reconcile(ledger, OCTOBER, as_of="yesterday")
+
+
+def test_true_up_can_spread_every_cell() -> None:
+    company = Company()
+    for _, plant in FAULTS.values():
+        plant(company)
+    with company.ledger() as ledger:
+        total = bridge(reconcile(ledger, OCTOBER))["billed"]
+        match_cells(ledger, OCTOBER)
+        (lines, residual, cells) = ledger.rows(
+            """
+            select (select sum(billed) from cell_line), (select coalesce(sum(billed), 0) from cell_residual),
+                (select sum(billed) from cell_line where cell_id is not null) - (select sum(billed) from bill_cell)
+            """
+        )[0]
+        twice = ledger.rows("select event_id, meter from cell_event group by all having count(*) > 1")
+
+    assert Decimal(lines + residual).scaleb(-12) == total
+    assert cells == 0
+    assert twice == []
+
+
+def test_text_of_the_bill_is_escaped_where_it_is_shown() -> None:
+    lines = [bill_line("k1", api_key_id="<script>alert(1)</script>", quantity=1000, billed_cost="0.00025")]
+    with billed(lines=lines) as ledger:
+        page = reconcile(ledger, OCTOBER)._repr_html_()
+
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page

@@ -16,7 +16,8 @@ _KEY = ", ".join(PLACE)
 def choose_clocks(ledger: Ledger, sides: Sequence[Side], declared: dict[str, str]) -> list[Side]:
     """Return the sides with the clock that the bill follows: a call counts when it begins, or when it ends.
 
-    What the configuration declares goes first. Else both are tried on the quantities of the bill; where they fit
+    What the configuration declares goes first. Else both are tried on all tokens that all bills of the provider
+    count, whatever the period, so that a call which one month gives away is taken by the next. Where they fit
     equally well, or no call crosses a boundary, a call counts when it begins.
     """
     misfits = {provider: misfit for provider, *misfit in ledger.rows(_MISFITS)}
@@ -28,43 +29,41 @@ def choose_clocks(ledger: Ledger, sides: Sequence[Side], declared: dict[str, str
     return chosen
 
 
-def _fit(clock: str, window: str) -> str:
-    return f"""
-        select part.provider, {clock} as bucket, model.key as model, part.meter, sum(quantity) as used
-        from call_meter_part as part left join model_name as model
-            on model.provider = part.provider and model.name = part.model
-        where {window} and not is_repeated and part.provider in (select provider from crossing)
-            and {TOKEN_METER.format("part.meter")}
-        group by all
-    """
-
-
 _MISFITS = f"""
-    with crossing as (
-        select distinct provider from call_part where started_in <> ended_in or in_window_started <> in_window_ended
-    ),
-    told as (
-        select provider, bucket, model, meter, sum(quantity) as billed from (
-            select place.provider, bucket, model, meter, quantity from bill_place as place
-            join side using (provider) where side.quantity_from = 'bill' and level = 'meter'
-            union all
-            select place.provider, bucket, model, meter, quantity from usage_place as place
-            join side using (provider) where side.quantity_from = 'usage report'
-        )
-        where provider in (select provider from crossing) and {TOKEN_METER.format("meter")}
+    with told as (
+        select line.provider, date_trunc(side.unit, line.period_start) as bucket, billed_cost is null as is_usage,
+            sum(quantity) as tokens
+        from told_line as line join side using (provider)
+        where role <> 'estimate' and quantity is not null and {TOKEN_METER.format("meter")} and side.unit <> 'month'
+            and coalesce(line.period_end, line.period_start) - line.period_start <= interval 25 hours
+            and charge_class is null
         group by all
     ),
-    started as ({_fit("started_in", "in_window_started")}),
-    ended as ({_fit("ended_in", "in_window_ended")}),
+    billed as (
+        select provider, bucket, tokens from told semi join (
+            select provider, is_usage from told group by provider, is_usage
+            qualify row_number() over (partition by provider order by sum(tokens) desc, is_usage) = 1
+        ) as fuller using (provider, is_usage)
+    ),
+    call as (
+        select provider, date_trunc(side.unit, started_at) as started_in,
+            date_trunc(side.unit, greatest(coalesce(ended_at, started_at), started_at)) as ended_in,
+            sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as tokens
+        from event join side using (provider)
+        where started_at is not null and not coalesce(cache_hit, false) and side.unit <> 'month'
+            and provider in (select provider from billed)
+        group by all
+    ),
+    started as (select provider, started_in as bucket, sum(tokens) as tokens from call group by all),
+    ended as (select provider, ended_in as bucket, sum(tokens) as tokens from call group by all),
     misfit as (
-        select provider, abs(coalesce(used, 0) - coalesce(billed, 0)) as started, 0 as ended
-        from started full outer join told using (provider, bucket, model, meter)
+        select provider, abs(coalesce(started.tokens, 0) - coalesce(billed.tokens, 0)) as started, 0 as ended
+        from started full outer join billed using (provider, bucket)
         union all
-        select provider, 0, abs(coalesce(used, 0) - coalesce(billed, 0))
-        from ended full outer join told using (provider, bucket, model, meter)
+        select provider, 0, abs(coalesce(ended.tokens, 0) - coalesce(billed.tokens, 0))
+        from ended full outer join billed using (provider, bucket)
     )
-    select provider, sum(started), sum(ended) from misfit where provider in (select provider from told)
-    group by provider
+    select provider, sum(started), sum(ended) from misfit group by provider
 """
 
 

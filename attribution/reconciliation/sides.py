@@ -44,12 +44,12 @@ def find_sides(ledger: Ledger, asked: Asked, grain: Sequence[str]) -> list[Side]
     """Return every provider that bills or is called in the period, with the finest bucket its bill allows."""
     values = {"provider": asked.provider, **asked.period.values()}
     sides = []
-    for provider, narrowest, widest, is_pacific, is_itemized, unmeasured, usage_width in ledger.rows(_SIDES, values):
+    for provider, narrowest, widest, is_pacific, is_itemized, is_measured, usage_width in ledger.rows(_SIDES, values):
         zone = ZONES.get(provider, "UTC") if is_pacific and asked.months else "UTC"
         start, end = asked.window(zone)
-        quantity_from = "bill" if unmeasured == 0 else "usage report" if usage_width is not None else "none"
+        quantity_from = "bill" if is_measured else "usage report" if usage_width is not None else "none"
         told = _unit(narrowest, widest, usage_width if quantity_from == "usage report" else None)
-        unit = _chosen(told, grain)
+        unit = _chosen(told, grain, is_only=asked.provider is not None)
         sides.append(Side(provider, zone, asked.period.start, start, end, unit, told, bool(is_itemized), quantity_from))
     write_sides(ledger, sides)
     return sides
@@ -63,12 +63,17 @@ def _unit(narrowest: timedelta | None, widest: timedelta | None, usage: timedelt
     return next((unit for unit in ("hour", "day") if width <= _WIDTHS[unit]), "month")
 
 
-def _chosen(told: str, grain: Sequence[str]) -> str:
+def _chosen(told: str, grain: Sequence[str], *, is_only: bool) -> str:
+    """Return the bucket asked for; of several providers each has at best its own bill's."""
     wanted = next((name for name in grain if name in BUCKETS), None)
     if wanted is None:
         return told if not grain else "month"
     if BUCKETS.index(wanted) < BUCKETS.index(told) and not (wanted == "minute" and told == "hour"):
-        raise QuestionError.bad_argument("grain", wanted, f"no finer than the bill's own lines, which are by {told}")
+        if is_only:
+            raise QuestionError.bad_argument(
+                "grain", wanted, f"no finer than the lines of the bill, which are by {told}"
+            )
+        return told
     return wanted
 
 
@@ -161,7 +166,8 @@ _SIDES = """
             count(*) filter (
                 where cause = 'usage' and quantity is null
                     and coalesce(regexp_matches(meter, '^(input|output|cache|reasoning)'), true)
-            ) as unmeasured
+            ) as unmeasured,
+            count(*) filter (where cause = 'usage' and quantity is not null) as measured
         from cell_line as line join bill_shape using (provider) group by line.provider
     ),
     reported as (
@@ -176,7 +182,7 @@ _SIDES = """
             and ($provider is null or provider = $provider)
     )
     select provider, narrowest, widest, coalesce(is_pacific, false), coalesce(is_itemized, false),
-        coalesce(unmeasured, 0), reported.width
+        coalesce(measured, 0) >= coalesce(unmeasured, 0), reported.width
     from called full outer join billed using (provider) left join reported using (provider)
     order by provider
 """

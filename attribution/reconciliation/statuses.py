@@ -93,7 +93,7 @@ def _row(
     elif age is not None and age < tolerance.provisional and not is_invoice:
         hours = int(tolerance.provisional / timedelta(hours=1))
         status, why = PROVISIONAL, f"the bill is younger than {hours} hours and may still change"
-    elif share > tolerance.open:
+    elif share > max(tolerance.open, tolerance.ties):
         status, why = DIFFERS, f"more than {tolerance.open * 100:f} % of the bill is unexplained"
     elif share > tolerance.ties:
         status, why = OPEN, f"more than {tolerance.ties * 100:f} % of the bill is unexplained"
