@@ -305,3 +305,13 @@ def test_an_event_that_is_not_there_is_refused_with_how_many_there_are(found: An
         find_anomalies(company()).series_of()
     with pytest.raises(QuestionError, match="`by` was 'colour'"):
         found.explanations[0].waterfall("colour")  # type: ignore[union-attr]
+
+
+def test_events_are_listed_as_people_read_them(found: Anomalies) -> None:
+    listed = found.listed()
+
+    assert listed["event"].tolist() == list(range(1, len(found.events) + 1))
+    assert listed["slice"].tolist() == ["sales / brief", "support / triage"]
+    assert listed["days"].tolist() == [f"{on(52)} to {on(58)}", str(on(44))]
+    assert (listed["alarm_above"] < listed["actual"]).all()
+    assert find_anomalies(company()).listed().empty

@@ -48,6 +48,9 @@ _CENT_OF_CENT = Decimal("0.0001")
 #: What a cause may be described by, among the columns of an explanation's leaves.
 ATTRIBUTES = ("owner_team", "workflow_id", "feature", "model", "service_tier", "role")
 
+#: Short cells are not broken to make room for the sentences.
+_WHOLE = ' style="white-space:nowrap"'
+
 
 @dataclass(frozen=True)
 class Anomalies:
@@ -77,10 +80,21 @@ class Anomalies:
         """Return what an event is called and its number, from 1 on, in the order of `events`."""
         return [(naming.called(row, self.by), number) for number, row in enumerate(self._rows(), 1)]
 
-    def named(self, number: int = 1) -> tuple[str, str]:
-        """Return what an event's slice and its days are called."""
-        row = self._row(number)
-        return naming.slice_name(row, self.by), naming.days(row)
+    def listed(self) -> pd.DataFrame:
+        """Return the events as people read them.
+
+        Returns
+        -------
+        pandas.DataFrame
+            `event` (its number), `slice`, `days`, `actual`, `expected`, `alarm_above`, `excess` [USD], `is_alert`, in
+            the order of `events`.
+        """
+        amounts = self.events[["actual", "expected", "expected_high", "excess", "is_alert"]]
+        names = [(naming.slice_name(row, self.by), naming.days(row)) for row in self._rows()]
+        words = {"slice": [name for name, _ in names], "days": [days for _, days in names]}
+        numbers = {"event": pa.array(range(1, len(names) + 1), pa.int64())}
+        told = numbers | {name: pa.array(texts, pa.string()) for name, texts in words.items()}
+        return pd.concat([_frame(pa.table(told)), amounts.rename(columns={"expected_high": "alarm_above"})], axis=1)
 
     def series_of(self, number: int = 1) -> pd.DataFrame:
         """Return the daily series of one event's slice.
@@ -122,7 +136,10 @@ class Anomalies:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>" for row in self._cells()
+            "<tr>"
+            + "".join(f"<td{_WHOLE * (place < 3)}>{html.escape(cell)}</td>" for place, cell in enumerate(row))
+            + "</tr>"
+            for row in self._cells()
         )
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("slice", "days", "excess", "cause", "why"))
         if not rows:

@@ -121,9 +121,9 @@ def show_anomalies(
     elif answer.events.empty:
         screen.say("No unusual day and no sustained rise in the complete days of this data.")
     else:
-        heads = ("", "slice", "days", "actual", "expected", "no alarm up to", "excess", "alert")
-        rows = _rows(answer.events, "actual", "expected", "expected_high", "excess", "is_alert")
-        screen.table(heads, [(n, *answer.named(n), *row) for n, row in enumerate(rows, 1)])
+        listed = answer.listed()
+        names = [str(name) for name in listed.columns]
+        screen.table([name.replace("_", " ") for name in names], _rows(listed, *names))
         for place, row in enumerate(answer.events.to_dict("records"), 1):
             if isinstance(row["why"], str):
                 screen.say(

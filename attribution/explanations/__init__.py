@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from attribution.explanations.answers import Explanation
+from attribution.explanations.answers import LINES, Explanation
 from attribution.explanations.explaining import explain_change, explain_windows
 from attribution.explanations.requests import show_requests
 
-__all__ = ["Explanation", "explain_change", "explain_windows", "show_requests"]
+#: What a change may be put down to, in the order shown.
+DRIVERS = tuple(LINES)
+
+__all__ = ["DRIVERS", "Explanation", "explain_change", "explain_windows", "show_requests"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from attribution import charts, explanations, showing
-from attribution.anomalies import Anomalies
+from attribution import charts, explanations
+from attribution.anomalies import Anomalies, pick_anomaly
 from attribution.ledger import Ledger
 from attribution.widgets import questions
 from attribution.widgets.panels import Panel, dropdown, panel, picture, sentence, table
 
 _FAMILIES = ("volume", "usage", "mix", "price", "portfolio", "coverage")
 _DRILL = ("owner_team", "workflow_id", "model")
+_REQUEST = ("request_id", "workflow_id", "started_at", "models", "calls", "attempts", "input_tokens", "cost")
 
 
 def driver_explorer(
@@ -51,38 +52,27 @@ def driver_explorer(
 
 
 def anomaly_picker(ledger: Ledger, found: Anomalies, *, key: str = "anomaly picker") -> Panel:
-    """Choose one of the unusual days, see it beside what was expected, and what drove it; plain: `found.events`."""
-    events = showing.rows(found.events)
+    """Choose an unusual day: its band, waterfall, driver and requests; plain: `at.pick_anomaly`."""
     controls = {
-        "event": dropdown("event", [(_event(row, found.by), place) for place, row in enumerate(events)], None, "40rem")
+        "event": dropdown("event", [(called.replace("  ", " · "), number) for called, number in found.choices()], None),
+        "open": dropdown("open", [("families", "families"), ("drivers", "drivers")], None, "14rem"),
+        "driver": dropdown("look into", [("the largest driver", None), *explanations.DRIVERS], None, "18rem"),
+        "by": dropdown("carried by", list(_DRILL), _DRILL[1], "16rem"),
     }
+    controls["event"].layout.width = "40rem"
 
     def tell(chosen: dict[str, Any]) -> str:
         if chosen["event"] is None:
             return sentence("No unusual day and no sustained rise in the complete days of this data.")
-        row = events[chosen["event"]]
-        days = found.series
-        for name in found.by:
-            days = days[[_same(value, row[name]) for value in days[name]]]
-        days = days.assign(slice=_slice(row, found.by), is_event=[_within(day, row) for day in days["day"]])
-        why = "" if showing.is_missing(row["why"]) else sentence(row["why"])
-        cause = "" if showing.is_missing(row["cause"]) else sentence(f"Mostly in: {row['cause']}.")
-        return picture(charts.spend_band(days)) + why + cause
+        picked = pick_anomaly(ledger, found, chosen["event"], driver=chosen["driver"], by=chosen["by"])
+        bars = picked.families if chosen["open"] == "families" else picked.drivers
+        return (
+            sentence(picked.said)
+            + picture(charts.spend_band(picked.series))
+            + picture(charts.waterfall(bars, title="From what is usual to what was spent"))
+            + sentence(f"Who carries {picked.driver}, and the requests that show it:")
+            + table(picked.members)
+            + table(picked.requests[list(_REQUEST)])
+        )
 
     return panel("anomaly picker", key, controls, tell)
-
-
-def _slice(row: dict[str, Any], by: tuple[str, ...]) -> str:
-    return " / ".join("no owner" if showing.is_missing(row[name]) else str(row[name]) for name in by) or "everything"
-
-
-def _event(row: dict[str, Any], by: tuple[str, ...]) -> str:
-    return f"{str(row['start'])[:10]} · {_slice(row, by)} · {showing.dollars(row['excess'])} {row['direction']}"
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(showing.is_missing(one) and showing.is_missing(other)) or str(one) == str(other)
-
-
-def _within(day: Any, row: dict[str, Any]) -> bool:
-    return str(row["start"])[:10] <= str(day)[:10] <= str(row["end"])[:10]
