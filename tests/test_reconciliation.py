@@ -146,12 +146,13 @@ def test_a_day_without_a_bill_is_named_in_dollars_and_open() -> None:
 def test_usage_that_telemetry_never_saw_is_named_with_its_model() -> None:
     company = Company()
     FAULTS["missing_event"][1](company)
-    company.bill(3, "input", 500, IN * 5, model="gpt-5")
+    company.lines["other"] = bill_line("other", model="gpt-5", quantity=1000, billed_cost="0.00125")
     with company.ledger() as ledger:
         missing = reconcile(ledger, OCTOBER).missing
     told = {(row["state"], row["what"]): row["amount"] for row in missing.to_dict("records")}
 
     assert told["bill_without_calls", "gpt-5-mini"] == 1000 * IN + 100 * OUT
+    assert told["bill_without_calls", "gpt-5"] == Decimal("0.00125")
 
 
 def test_calls_without_usage_are_the_likely_reason_of_billed_tokens() -> None:

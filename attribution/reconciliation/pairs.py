@@ -31,37 +31,40 @@ def choose_clocks(ledger: Ledger, sides: Sequence[Side], declared: dict[str, str
 
 _MISFITS = f"""
     with told as (
-        select line.provider, date_trunc(side.unit, line.period_start) as bucket, billed_cost is null as is_usage,
-            sum(quantity) as tokens
+        select line.provider, coalesce(name.key, line.model) as model, billed_cost is null as is_usage,
+            date_trunc(side.unit, line.period_start) as bucket, sum(quantity) as tokens
         from told_line as line join side using (provider)
+        left join model_name as name on name.provider = line.provider and name.name = line.model
         where role <> 'estimate' and quantity is not null and {TOKEN_METER.format("meter")} and side.unit <> 'month'
             and coalesce(line.period_end, line.period_start) - line.period_start <= interval 25 hours
             and charge_class is null
         group by all
     ),
     billed as (
-        select provider, bucket, tokens from told semi join (
+        select provider, model, bucket, tokens from told semi join (
             select provider, is_usage from told group by provider, is_usage
             qualify row_number() over (partition by provider order by sum(tokens) desc, is_usage) = 1
         ) as fuller using (provider, is_usage)
     ),
     call as (
-        select provider, date_trunc(side.unit, started_at) as started_in,
+        select event.provider, coalesce(name.key, event.model) as model,
+            date_trunc(side.unit, started_at) as started_in,
             date_trunc(side.unit, greatest(coalesce(ended_at, started_at), started_at)) as ended_in,
             sum(coalesce(input_tokens, 0) + coalesce(output_tokens, 0)) as tokens
         from event join side using (provider)
+        left join model_name as name on name.provider = event.provider and name.name = event.model
         where started_at is not null and not coalesce(cache_hit, false) and side.unit <> 'month'
-            and provider in (select provider from billed)
+            and event.provider in (select provider from billed) and event_id not in (from repeated_call)
         group by all
     ),
-    started as (select provider, started_in as bucket, sum(tokens) as tokens from call group by all),
-    ended as (select provider, ended_in as bucket, sum(tokens) as tokens from call group by all),
+    started as (select provider, model, started_in as bucket, sum(tokens) as tokens from call group by all),
+    ended as (select provider, model, ended_in as bucket, sum(tokens) as tokens from call group by all),
     misfit as (
         select provider, abs(coalesce(started.tokens, 0) - coalesce(billed.tokens, 0)) as started, 0 as ended
-        from started full outer join billed using (provider, bucket)
+        from started full outer join billed using (provider, model, bucket)
         union all
         select provider, 0, abs(coalesce(ended.tokens, 0) - coalesce(billed.tokens, 0))
-        from ended full outer join billed using (provider, bucket)
+        from ended full outer join billed using (provider, model, bucket)
     )
     select provider, sum(started), sum(ended) from misfit group by provider
 """
