@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from importlib import import_module
 from typing import Any
 
 import pandas as pd
@@ -18,6 +17,7 @@ from attribution.showing import count
 from attribution.statements import charge_events
 from attribution.statements.drawing_up import draw_lines, price_book
 from attribution.statements.lines import Line
+from attribution.true_ups import true_up
 
 #: How `charged_event` marks the two sides of an upheld dispute, before its id.
 LOST, WON = "dispute:from:", "dispute:to:"
@@ -33,7 +33,7 @@ def true_up_months(ledger: Ledger, period: Period) -> None:
         where list_contains($months, coalesce(billing_period, strftime(period_start, '%Y-%m')))
     """
     if months and ledger.value(query, {"months": months}):
-        import_module("attribution.true_ups").true_up(ledger, period.label)
+        true_up(ledger, period.label)
 
 
 def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame:

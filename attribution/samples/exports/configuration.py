@@ -98,9 +98,10 @@ pools:
     calls: {workflow_id: guard-agent}
     method: driver
     driver: requests
-  # What the invoices hold beyond calls: storage, sessions, tax, credits, corrections.
+  # What invoices hold beyond calls: storage, sessions, tax, credits, corrections. Billed usage that no recorded call
+  # explains is not in it: it stays visible until somebody finds the calls.
   - pool: bill charges
-    bill: {category: [usage, tax, credit, adjustment]}
+    bill: {cause: [non_token_usage, tax, credit, adjustment]}
     method: proportional
 
 # Spend without an owner stays a line of its own. `method: proportional` would share it out; the reported
