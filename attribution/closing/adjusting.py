@@ -33,7 +33,7 @@ def true_up_months(ledger: Ledger, period: Period) -> None:
         where list_contains($months, coalesce(billing_period, strftime(period_start, '%Y-%m')))
     """
     if months and ledger.value(query, {"months": months}):
-        true_up(ledger, period.label)
+        true_up(ledger, f"{months[0]}..{months[-1]}")
 
 
 def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame:
@@ -57,11 +57,16 @@ def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame
         The new rows of `journal`.
     """
     booked: list[str] = []
+    seen = registers.watch(ledger)
     for closed in registers.closed_periods(ledger):
-        true_up_months(ledger, closed.period)
         held = rules if rules is not None and rules.holds_from(closed.start) else closed.rules
+        if closed.checked == f"{seen}/{held.digest}":
+            continue
+        true_up_months(ledger, closed.period)
         with ledger.transaction():
             booked += _adjust(ledger, closed, held)
+        seen = registers.watch(ledger)
+        registers.check(ledger, closed, f"{seen}/{held.digest}")
     return registers.journal(ledger, booked)
 
 

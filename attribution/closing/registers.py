@@ -35,6 +35,7 @@ class Closed:
     code_version: str
     document: str
     document_sha256: str
+    checked: str | None
 
     @property
     def period(self) -> Period:
@@ -91,6 +92,7 @@ def _closed(row: Mapping[str, Any]) -> Closed:
         row["code_version"],
         row["document"],
         row["document_sha256"],
+        row["checked"],
     )
 
 
@@ -127,6 +129,41 @@ def write(ledger: Ledger, table: str, rows: Sequence[Mapping[str, Any]]) -> None
     new = pa.table({name: pa.array([row.get(name) for row in rows], kinds.get(name)) for name in names})
     with ledger.reading(new_rows=new):
         ledger.run(f'insert into "{table}" ({column_list(names)}) select {column_list(names)} from new_rows')
+
+
+#: What a statement can change by: calls, their owners, prices and bills, and what people wrote down.
+_WATCHED = (
+    "event",
+    "event_owner",
+    "event_cost",
+    "event_bill",
+    "owner_share",
+    "event_alias",
+    "residual_line",
+    "trued_up",
+    "bill_line",
+    "team",
+    "prepayment",
+    "currency_rate",
+    "contract",
+    "setting",
+    "charged_event",
+)
+
+
+def watch(ledger: Ledger) -> str:
+    """Return a digest of all that statements can change by; it does not depend on the order of rows."""
+    query = 'select count(*), sum(hash(watched_row)) from "{}" as watched_row'
+    told = [str(ledger.rows(query.format(name))[0]) for name in _WATCHED]
+    return hashlib.sha256("\n".join(told).encode()).hexdigest()
+
+
+def check(ledger: Ledger, closed: Closed, digest: str) -> None:
+    """Remember that changes of a closed period were looked for in this state of the ledger."""
+    ledger.run(
+        "update period set checked = $digest where period = $label and revision = $revision",
+        {"digest": digest, "label": closed.label, "revision": closed.revision},
+    )
 
 
 def journal(ledger: Ledger, entry_ids: Sequence[str]) -> pd.DataFrame:

@@ -170,7 +170,13 @@ def _headline(period: Period, basis: str, state: str, finished: list[lines.Line]
     for line in finished:
         if line["owner_team"] is None and line.get("cents"):
             rest[line["kind"]] = rest.get(line["kind"], Decimal(0)) + line["cents"]
-    words = {"unowned": "has no owner", "residual": "is on invoices and of no call", "prepaid": "is paid ahead"}
+    drawn = rest.get("prepaid", Decimal(0)) < 0
+    words = {
+        "unowned": "has no owner",
+        "residual": "is on invoices and of no call",
+        "prepaid": "of it was paid ahead in earlier periods" if drawn else "is paid ahead for later periods",
+    }
+    rest["prepaid"] = abs(rest.get("prepaid", Decimal(0)))
     others = "; ".join(f"{showing.dollars(rest[kind])} {said}" for kind, said in words.items() if rest.get(kind))
     unpriced = sum(row["unpriced_calls"] for row in teams)
     have = "has no price and is" if unpriced == 1 else "have no price and are"
