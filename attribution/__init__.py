@@ -60,6 +60,8 @@ _ROOMS = {
     "measure_pools": "pools",
     "roll_forward": "prepayments",
     "true_up": "true_ups",
+    "residual_causes": "true_ups",
+    "tie_out": "true_ups",
     "roll_up": "rollups",
     "coverage": "coverages",
     "measure_coverage": "coverages",

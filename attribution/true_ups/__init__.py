@@ -85,6 +85,28 @@ def residual_causes(ledger: Ledger, period: str, provider: str | None = None) ->
     return ledger.frame(_CAUSES, bound)
 
 
+def tie_out(ledger: Ledger, period: str, provider: str | None = None) -> pd.DataFrame:
+    """Add up again what calls and residual lines bear, and hold it against the invoices; a difference is a fault.
+
+    Parameters
+    ----------
+    ledger
+        A ledger after `true_up`.
+    period
+        Whole months, such as `2026-10`.
+    provider
+        Only this provider.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Per `period`, `provider` and `basis` (billed or effective): `invoice`, `on_calls`, `on_lines` and `difference`
+        [USD], which is zero to the last digit. Providers without a bill are not in it.
+    """
+    bound = {"months": list(months_in(periods.parse(period))), "provider": provider}
+    return ledger.frame(_TIE_OUT, bound)
+
+
 def renew(ledger: Ledger) -> None:
     """True up again what was trued up, after a step has written the calls anew; no ledger holds a stale true-up."""
     told = ledger.rows("select period, provider from trued_up order by period, provider")
@@ -113,4 +135,28 @@ _CAUSES = """
     from residual_line
     where list_contains($months, period) and ($provider is null or provider = $provider)
     group by all order by all
+"""
+#: From the rows themselves, not from the sums that were stored beside them.
+_TIE_OUT = """
+    with borne as (
+        select billed_period as period, provider, sum(billed_cost) as billed, sum(effective_cost) as effective
+        from event_bill join event using (event_id) group by all
+    ),
+    kept as (
+        select period, provider, sum(billed_cost) as billed, sum(effective_cost) as effective
+        from residual_line group by all
+    ),
+    side as (
+        select period, provider, unnest(['billed', 'effective']) as basis,
+            unnest([trued_up.billed_cost, trued_up.effective_cost]) as invoice,
+            unnest([coalesce(borne.billed, 0), coalesce(borne.effective, 0)]) as on_calls,
+            unnest([coalesce(kept.billed, 0), coalesce(kept.effective, 0)]) as on_lines
+        from trued_up left join borne using (period, provider) left join kept using (period, provider)
+        where trued_up.billed_cost is not null and list_contains($months, period)
+            and ($provider is null or provider = $provider)
+    )
+    select period, provider, basis, invoice, cast(on_calls as decimal(38, 12)) as on_calls,
+        cast(on_lines as decimal(38, 12)) as on_lines,
+        cast(invoice - on_calls - on_lines as decimal(38, 12)) as difference
+    from side order by period, provider, basis
 """

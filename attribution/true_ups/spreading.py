@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from attribution.ledger import Ledger
+from attribution.reconciliation import pots
 
 #: Weights are cut to this size, so that dollars × weight stays within the engine's integers: exact up to 1,000,000
 #: dollars in one cell, and beyond it as fine as a millionth of a millionth of a cell.
@@ -12,11 +13,13 @@ _LARGEST_WEIGHT = 10**18
 def spread_cells(ledger: Ledger, month: str) -> None:
     """Write `trued_share`: what each call bears of each cell it is in, and `trued_event`: of all.
 
-    Weights are the calls' own costs; where no call of a cell has a cost, their quantities. A cell whose calls have
-    neither bears nothing, and its lines stay lines. A call that another month's invoice bills is not billed twice.
+    Weights are the calls' own costs; where no call of a cell has a cost, their quantities; where none recorded its
+    usage, each call counts the same. A cell without calls stays a line. A call that another month's invoice bills is
+    not billed twice.
     """
     ledger.run(_CELLS)
     ledger.run(_USES, {"period": month})
+    ledger.run(_UNMETERED, {"period": month})
     ledger.run(_WEIGHTS, {"largest": _LARGEST_WEIGHT})
     ledger.run(f"create or replace temp table trued_share as {_shares()}")
     ledger.run(_CALLS_COVERED)
@@ -37,19 +40,40 @@ _USES = """
     anti join (select event_id from event_bill where billed_period <> $period) as billed using (event_id)
     group by cell_id, event_id
 """
+#: Where no call of a cell recorded its usage (time-outs, streams), the calls at that place are all that is known.
+_UNMETERED = f"""
+    insert into trued_use
+    with placed as (
+        select part.event_id, {pots.call_place("null")}
+        from (
+            select period_call.*, event_meter.is_long from period_call join event_meter using (event_id)
+            where not is_metered and not is_failed
+        ) as part
+        join side using (provider)
+        left join model_name as model on model.provider = part.provider and model.name = part.model
+        where {pots.IS_BILLED}
+    )
+    select distinct pot.pot_id, placed.event_id, 0::hugeint, 0::hugeint
+    from (from pot semi join trued_cell on trued_cell.cell_id = pot.pot_id) as pot
+    join placed on placed.provider = pot.provider
+        and {" and ".join(f"(pot.{p} is null or pot.{p} = placed.{p})" for p in pots.PLACE if p != "meter")}
+    anti join (select distinct cell_id from trued_use) as metered on metered.cell_id = pot.pot_id
+    anti join (select event_id from event_bill where billed_period <> $period) as billed
+        on billed.event_id = placed.event_id
+"""
 _WEIGHTS = """
     create or replace temp table trued_weight as
     with whole as (
-        select cell_id, sum(cost) > 0 as has_cost,
-            cast(case when sum(cost) > 0 then sum(cost) else sum(quantity) end as hugeint) as weight
+        select cell_id, sum(cost) > 0 as has_cost, sum(quantity) > 0 as has_quantity,
+            cast(case when sum(cost) > 0 then sum(cost) when sum(quantity) > 0 then sum(quantity) else count(*) end
+                as hugeint) as weight
         from trued_use group by cell_id
     ),
     cut as (
         select cell_id, event_id,
-            cast(case when has_cost then cost else quantity end as hugeint) // greatest(1, whole.weight // $largest)
-                as weight
+            cast(case when has_cost then cost when has_quantity then quantity else 1 end as hugeint)
+                // greatest(1, whole.weight // $largest) as weight
         from trued_use join whole using (cell_id)
-        where whole.weight > 0
     )
     select * from cut where weight > 0
 """

@@ -43,14 +43,12 @@ _STORE_EVENTS = f"""
 _STORE_RESIDUALS = f"""
     insert into residual_line
     with spread as (select distinct cell_id from trued_share),
-    met as (select distinct cell_id from trued_use),
     told as (
         select line.provider, line.category, line.model, line.meter, line.project_id, line.resource_id,
             case when line.cause = 'out_of_scope' then 'Outside the declared scope' else line.description end
                 as description,
             bill_line.api_key_id,
             case
-                when line.cause = 'usage' and met.cell_id is not null then 'no_weight'
                 when line.cause = 'usage' then 'no_call'
                 when line.cause = 'non_token_usage' and (
                     line.meter in ('provisioned', 'hosting', 'seat')
@@ -64,7 +62,6 @@ _STORE_RESIDUALS = f"""
             line.billed, line.effective, line.bill_line_id
         from trued_line as line
         left join bill_line using (bill_line_id)
-        left join met using (cell_id)
         where line.cause <> 'usage' or line.cell_id is null or line.cell_id not in (select cell_id from spread)
     ),
     named as (

@@ -6,16 +6,20 @@ nothing, and leaves no state in a saved notebook. What was chosen survives runni
 
 from __future__ import annotations
 
+from attribution.widgets.billing import bill_explorer
 from attribution.widgets.changing import anomaly_picker, driver_explorer
 from attribution.widgets.panels import Panel, forget
 from attribution.widgets.questions import (
     POLICIES,
     explore_spend,
     find_requests,
+    gaps_by_day,
+    list_bills,
     list_files,
     list_values,
     over_threshold,
     try_policy,
+    worst_cells,
 )
 from attribution.widgets.spending import policy_chooser, spend_explorer, threshold_slider
 from attribution.widgets.tracing import file_picker, trace_explorer
@@ -24,11 +28,14 @@ __all__ = [
     "POLICIES",
     "Panel",
     "anomaly_picker",
+    "bill_explorer",
     "driver_explorer",
     "explore_spend",
     "file_picker",
     "find_requests",
     "forget",
+    "gaps_by_day",
+    "list_bills",
     "list_files",
     "list_values",
     "over_threshold",
@@ -37,4 +44,5 @@ __all__ = [
     "threshold_slider",
     "trace_explorer",
     "try_policy",
+    "worst_cells",
 ]

@@ -15,6 +15,8 @@ from attribution.allocation import Pool, allocate
 from attribution.coverages import TARGET, measure_coverage
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
+from attribution.reconciliation import Reconciliation
+from attribution.reconciliation.frames import CELL_CAUSES
 from attribution.rollups import roll_up
 
 #: Ways to treat what nobody owns, in words → the method, and what it is measured by.
@@ -182,3 +184,66 @@ def _drivers(spent: Iterable[dict[str, Any]]) -> dict[str, dict[str, int]]:
 
 def _is_none(value: Any) -> bool:
     return showing.is_missing(value)
+
+
+def list_bills(ledger: Ledger) -> tuple[list[str], list[str]]:
+    """Return the invoice months and the providers of the bills in a ledger, in order."""
+    rows = ledger.rows(
+        """
+        select distinct coalesce(billing_period, strftime(period_start, '%Y-%m')) as month, provider from bill_line
+        where billed_cost is not null and provider is not null order by all
+        """
+    )
+    return sorted({month for month, _ in rows}), sorted({provider for _, provider in rows})
+
+
+def gaps_by_day(found: Reconciliation) -> pd.DataFrame:
+    """Return billed less ours for each day of a reconciliation, all its providers added up.
+
+    Parameters
+    ----------
+    found
+        What `reconcile` returned.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `day`, `ours`, `billed` and `gap` [USD], in order; the sum of the gaps is that of the reconciliation's days.
+    """
+    days: dict[Any, dict[str, Decimal]] = {}
+    for row in showing.rows(found.days):
+        told = days.setdefault(row["day"], dict.fromkeys(("ours", "billed", "gap"), Decimal(0)))
+        for name in told:
+            told[name] += Decimal(0) if showing.is_missing(row[name]) else row[name]
+    return pd.DataFrame([{"day": day, **told} for day, told in sorted(days.items())], columns=_DAY_COLUMNS)
+
+
+def worst_cells(found: Reconciliation, top: int = 8) -> pd.DataFrame:
+    """Return the cells that differ most, each with the cause that most of its gap has.
+
+    Parameters
+    ----------
+    found
+        What `reconcile` returned.
+    top
+        How many cells.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `day`, `provider`, `model`, `meter`, `calls`, `ours`, `billed`, `gap` [USD] and `cause`; largest gaps first.
+    """
+    rows = []
+    for row in showing.rows(found.cells.head(top)):
+        if not row["gap"]:
+            continue
+        causes = {name: row[name] for name in CELL_CAUSES if not showing.is_missing(row[name]) and row[name]}
+        place = {name: row[name] for name in ("provider", "model", "meter", "calls")}
+        money = {"ours": row["ledger"], "billed": row["billed"], "gap": row["gap"]}
+        cause = max(causes, key=lambda name: abs(causes[name])) if causes else None
+        rows.append({"day": str(row["bucket"])[:10], **place, **money, "cause": cause})
+    return pd.DataFrame(rows, columns=_CELL_COLUMNS)
+
+
+_DAY_COLUMNS = ["day", "ours", "billed", "gap"]
+_CELL_COLUMNS = ["day", "provider", "model", "meter", "calls", "ours", "billed", "gap", "cause"]
