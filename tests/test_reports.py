@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import html
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 import attribution as at
-from attribution import reports
+from attribution import reports, showing
 from attribution.ledger import Ledger
 from tests.examples import call, ledger_of
 
@@ -23,6 +24,12 @@ def ledger() -> Ledger:
 @pytest.fixture(scope="module")
 def page(ledger: Ledger) -> str:
     return reports.render(ledger, at.audit(ledger), paths=[DATA])
+
+
+@pytest.fixture(scope="module")
+def company() -> Ledger:
+    data, config = at.sample_path("acme/data"), at.sample_path("acme/config/attribution.yaml")
+    return at.build_ledger(data, config=config, quiet=True)
 
 
 def text_of(page: str) -> str:
@@ -56,6 +63,31 @@ def test_the_page_begins_with_the_answer_and_holds_all_evidence(ledger: Ledger, 
     assert page.count("<img") >= 6
 
 
+def test_what_cannot_be_answered_says_why_and_what_to_load(page: str) -> None:
+    text = text_of(page)
+
+    assert "No bill is loaded. Load an invoice, a cost report or a cloud bill of the month to compare with." in text
+    assert "There is one month of calls: a change needs two." in text
+    assert re.search(r"\d+ rules checked, \d+ broken", text)
+
+
+def test_the_sections_are_the_answers_of_their_questions(company: Ledger) -> None:
+    page = reports.render(company, at.audit(company), paths=["acme"], period="2026-10")
+    text = text_of(page)
+
+    bill = at.reconcile(company, "2026-10")
+    statements = at.charge_back(company, "2026-10")
+    assert bill.headline in text
+    assert statements.headline in text
+    assert at.explain_change(company, "2026-09", "2026-10").headline in text
+    assert at.validate(company).headline in text
+    assert f"all teams {showing.dollars(sum(statements.statements['direct'], Decimal(0)))}" in text
+    for row in showing.rows(bill.bridge):
+        assert not row["amount"] or f"{row['label']} {showing.dollars(row['amount'])}" in text
+    assert "--period 2026-10" in text
+    assert reports.render(company, at.audit(company), paths=["acme"], period="2026-10") == page
+
+
 def test_the_page_conserves_records(ledger: Ledger, page: str) -> None:
     rows = ledger.rows("select sum(records), sum(accepted), sum(context) from source_file")[0]
 
@@ -75,6 +107,7 @@ def test_hostile_names_stay_text_wherever_they_stand() -> None:
         ],
         source_file=[source_file(HOSTILE)],
     )
+    at.price_events(ledger)
 
     page = reports.render(ledger, at.audit(ledger), paths=[HOSTILE], config=HOSTILE)
 

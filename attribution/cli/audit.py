@@ -68,12 +68,20 @@ def run_audit(
         raise typer.Exit(1)
 
 
-def write_page(ledger: Ledger, answer: Audit, loaded: Loaded, paths: list[str], config: str | None, out: str) -> None:
+def write_page(
+    ledger: Ledger,
+    answer: Audit,
+    loaded: Loaded,
+    paths: list[str],
+    config: str | None,
+    out: str,
+    period: str | None = None,
+) -> None:
     """Write the report."""
     from attribution import reports
 
     with waiting("Drawing the report"):
-        page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config)
+        page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config, period=period)
     reports.write(page, out)
 
 

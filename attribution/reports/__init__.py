@@ -13,7 +13,9 @@ import pandas as pd
 
 from attribution import charts, coverages, fanouts, rollups, showing
 from attribution.exports import files
+from attribution.flows import hop_flows as flows_of
 from attribution.ledger import Ledger
+from attribution.reports.sections import gather
 from attribution.schema import EVIDENCE
 
 if TYPE_CHECKING:
@@ -51,8 +53,9 @@ def render(
     loaded: Loaded | None = None,
     paths: Sequence[str] = (),
     config: str | None = None,
+    period: str | None = None,
 ) -> str:
-    """Return the HTML page of an audit.
+    """Return the HTML page of an audit, with the statements, the bill, the changes and the data's quality beside it.
 
     Parameters
     ----------
@@ -64,6 +67,8 @@ def render(
         What became of the files, so that the page can name those that were not loaded.
     paths, config
         As they were given, to say how to reproduce the page.
+    period
+        The month of the statements, the bill and the changes; the last one in the data when not given.
 
     Returns
     -------
@@ -81,12 +86,13 @@ def render(
         rungs=[(rung, RUNGS[rung]) for rung in EVIDENCE],
         pictures=_pictures(ledger, answer),
         trees=_trees(ledger, answer),
+        sections=gather(ledger, period, _picture),
         files=ledger.arrow(_FILES).to_pylist(),
         quarantine=ledger.arrow(_QUARANTINE).to_pylist(),
         refused=list(loaded.refused) if loaded else [],
         unpriced=ledger.arrow(_UNPRICED).to_pylist(),
         book=_price_book(ledger),
-        command=_command("report", paths, config, answer.population),
+        command=_command("report", paths, config, answer.population) + (f" --period {period}" if period else ""),
         version=_version(),
         max_rows=_MAX_ROWS,
         max_hops=_MAX_HOPS,
@@ -192,6 +198,12 @@ def _pictures(ledger: Ledger, answer: Audit) -> dict[str, Markup]:
     over_time = coverages.measure_coverage(ledger, by)
     if len(over_time) > 1:
         drawn["time"] = _picture(charts.unattributed(over_time, by), "Unattributed share over time")
+    if len(over_time) > 1:
+        spent = rollups.roll_up(ledger, by, "owner_team")
+        drawn["spent"] = _picture(charts.spend_over_time(spent, by), "Spend by team over time")
+    flows = flows_of(ledger)
+    if not flows.empty:
+        drawn["flows"] = _picture(charts.hop_ribbons(flows), "Where ownership is lost between services")
     teams = rollups.roll_up(ledger, "owner_team")
     drawn["teams"] = _picture(charts.spend(teams), "Spend by team")
     drawn["patterns"] = _picture(charts.patterns(answer.patterns), "What each way of attributing would have done")
