@@ -156,11 +156,14 @@ _TAKEN = f"""
     order by provider, month, bill_line_id
 """
 
-#: Where lines name models, a line without one is a charge of another kind; a bare total is all of it.
+#: Where lines name models, and on the bill of a cloud, a line without one is a charge of another kind. A bare total of
+#: a provider of models is all of it.
 _ITEMIZED = f"""
     create or replace temp table bill_shape as
     select provider,
-        bool_or(model is not null or coalesce({_TOKEN_METER}, false)) filter (where category = 'usage') as is_itemized
+        bool_or(model is not null or coalesce({_TOKEN_METER}, false)) filter (where category = 'usage')
+            or bool_or(source in ('cur', 'azure_cost', 'google_billing'))
+            or bool_or(source = 'focus' and provider in ('aws', 'azure', 'google', 'oracle')) as is_itemized
     from cell_line group by provider
 """
 _CALL_METERS = """

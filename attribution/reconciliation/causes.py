@@ -91,15 +91,17 @@ _VALUES = f"""
     from valued
 """
 
-#: The last decimal that a provider's bill uses, cents at the coarsest.
+#: The last decimal that a provider's bill uses, cents at the coarsest; a few lines do not tell.
 _ROUNDING_UNIT = """
     create or replace temp table rounding_unit as
-    select provider, cast(1000000000000 as hugeint) // cast(rpad('1', 1 + greatest(2, max(
+    select provider, case when count(*) filter (where told_cost <> 0) < 5 then 1::hugeint else
+        cast(1000000000000 as hugeint) // cast(rpad('1', 1 + greatest(2, max(
         length(rtrim(split_part(cast(cast(told_cost as decimal(38, 12)) as varchar), '.', 2), '0'))
-    ))::integer, '0') as hugeint) as unit
+    ))::integer, '0') as hugeint) end as unit
     from cell_line group by provider
 """
 
+#: `is_refused`: the cost report charges less than the tokens of the usage report, at a price that holds elsewhere.
 _POT_VALUES = """
     create or replace temp table pot_value as
     with inside as (
@@ -112,8 +114,10 @@ _POT_VALUES = """
     select pot.provider, pot.pot_id, pot.level, pot.billed, pot.lines, inside.* exclude (pot_id),
         nullif(pot.list, case when pot.billed <> 0 then 0 end) as list,
         nullif(pot.contracted, case when pot.billed <> 0 then 0 end) as contracted,
-        unit.unit
-    from pot join inside using (pot_id) join rounding_unit as unit using (provider)
+        unit.unit, side.quantity_from = 'usage report' and pot.billed < inside.used and bool_or(
+            abs(pot.billed - inside.used) * 2 <= pot.lines * unit.unit + inside.calls + 1 and inside.used <> 0
+        ) over (partition by pot.provider, pot.model, pot.service_tier, pot.context_window, pot.meter) as is_refused
+    from pot join inside using (pot_id) join rounding_unit as unit using (provider) join side using (provider)
 """
 
 #: A call's own request is its own quantity; a total that names no model is an amount only, and leaves a rest.
@@ -150,7 +154,9 @@ _CAUSES = """
             case when not is_price or is_rounding then 0
                 when contracted is not null then billed - contracted
                 when list is not null and used_list is not null then 0 else gap end as price,
-            case when not is_price or not is_rounding then 0 else billed - coalesce(contracted, used) end as rounding
+            case when not is_price or not is_rounding then 0 else billed - coalesce(contracted, used) end as rounding,
+            case when is_price and is_refused and contracted is null and not is_rounding then gap else 0 end
+                as not_billed
         from rest
     ),
     told as (
@@ -162,7 +168,8 @@ _CAUSES = """
         select provider, pair_id, pot_id, unnest([
             {'cause': 'extra_or_missing_events', 'amount': events}, {'cause': 'unexplained', 'amount': unexplained},
             {'cause': 'list_price', 'amount': list_price}, {'cause': 'discount', 'amount': discount},
-            {'cause': 'price', 'amount': price}, {'cause': 'rounding', 'amount': rounding}
+            {'cause': 'price', 'amount': price - not_billed}, {'cause': 'rounding', 'amount': rounding},
+            {'cause': 'not_billed', 'amount': not_billed}
         ]) from paid
         union all
         select provider, pair_id, pot_id, {'cause': 'cut_off', 'amount': shifted} from pair

@@ -19,6 +19,7 @@ GUESSES = {
     "bill_without_quantity": "the usage report is not loaded, or not grouped by model",
     "usage_without_bill": "priority or committed capacity is billed otherwise; refused calls are not billed",
     "unmapped_key": "a key or project that the registry does not name and no call carries",
+    "billed_elsewhere": "a key of your own: the provider behind the router bills it, not the router",
     "no_currency_rate": "the configuration has no rate of this currency for the day",
     "calls_without_time": "the source gives no time",
     "calls_without_provider": "the source does not say who bills the call; an alias can",
@@ -124,7 +125,7 @@ _CAUSED = f"""
     group by all
     union all
     select pair.provider, 'usage_without_bill', concat_ws(' ', coalesce(pair.model, 'no model'), pair.service_tier),
-        {_GROUPED}, sum(pair.cost), sum(pair.calls)::bigint
+        {_GROUPED}, nullif(sum(pair.cost), 0), sum(pair.calls)::bigint
     from pair where pot_id is null and billed_quantity <> 0 group by all
 """
 _KEYS = f"""
@@ -162,6 +163,14 @@ _REST = f"""
         max(cast(started_at as date)), {pico("coalesce(sum(contracted_cost), 0)")}, count(*)
     from cost_event where provider is null and $provider is null and started_at >= $start and started_at < $end
     group by model
+    union all
+    select provider, 'billed_elsewhere', concat_ws(' ', coalesce(model, 'no model'), 'by your own key'),
+        min(cast(period_start as date)), max(cast(period_start as date)), {pico("sum(estimated_cost)")},
+        sum(requests)::bigint
+    from bill_line
+    where provider = 'openrouter' and estimated_cost <> 0 and ($provider is null or provider = $provider)
+        and period_start >= $start and period_start < $end
+    group by provider, model
     union all
     select document.provider, 'told_twice', document.source || ' ' || document.export || ': ' || document.why,
         null, null, sum(line.billed), cast(null as bigint)

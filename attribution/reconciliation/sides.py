@@ -173,6 +173,7 @@ _SIDES = """
     reported as (
         select provider, max(period_end - period_start) as width from told_line
         where billed_cost is null and quantity is not null and role <> 'estimate' and model is not null
+            and provider is not null and ($provider is null or provider = $provider)
             and period_start >= $start and period_start < $end
         group by provider
     ),
@@ -183,7 +184,7 @@ _SIDES = """
     )
     select provider, narrowest, widest, coalesce(is_pacific, false), coalesce(is_itemized, false),
         coalesce(measured, 0) >= coalesce(unmeasured, 0), reported.width
-    from called full outer join billed using (provider) left join reported using (provider)
+    from called full outer join billed using (provider) full outer join reported using (provider)
     order by provider
 """
 

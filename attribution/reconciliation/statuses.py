@@ -86,10 +86,13 @@ def _row(
     billed, rest = mine["billed"], mine["unexplained"]
     share = Decimal(0) if rest == 0 else Decimal(1) if billed == 0 else abs(rest / billed)
     share = min(share, Decimal(10**6)).quantize(Decimal("0.000001"))
-    document, told_at, last, is_invoice = told or (None, None, None, False)
+    document, told_at, last, is_invoice, usage = told or (None, None, None, False, 0)
+    calls = bridges[(bridges["provider"] == side.provider) & (bridges["cause"] == "ledger")]["calls"].item()
     age = _age(as_of, told_at, last, side)
     if told is None:
         status, why = DIFFERS, "no bill of this provider covers the period"
+    elif calls == 0 and usage:
+        status, why = DIFFERS, "the bill has usage, and no call of this provider is loaded"
     elif age is not None and age < tolerance.provisional and not is_invoice:
         hours = int(tolerance.provisional / timedelta(hours=1))
         status, why = PROVISIONAL, f"the bill is younger than {hours} hours and may still change"
@@ -125,6 +128,7 @@ _LATEST = """
 _TOLD = """
     select provider, string_agg(distinct source, ' and ' order by source),
         max(exported_at) filter (where source <> 'google_billing'),
-        max(period_end) filter (where cause = 'usage'), bool_and(source = $invoice)
+        max(period_end) filter (where cause = 'usage'), bool_and(source = $invoice),
+        count(*) filter (where cause = 'usage')
     from cell_line group by provider order by provider
 """
