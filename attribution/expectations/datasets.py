@@ -364,6 +364,20 @@ PRICE_BOOK = Dataset(
     """,
 )
 
+STATEMENTS = Dataset(
+    "statements",
+    "ST",
+    "statement_line",
+    ("period", "revision", "line_id"),
+    (
+        _UNKNOWN_TEAM,
+        Derived("rounded_away", "DECIMAL(38, 12)", ("amount", "cents"), "abs(row.amount - row.cents)"),
+    ),
+    calls="select distinct row_key, cast(null as uuid) as event_id from failed",
+    money="amount",
+)
+
 DATASETS = {
-    each.name: each for each in (OBSERVATIONS, SPANS, COST_EVENTS, LINE_ITEMS, BILL_LINES, OWNERSHIP_RULES, PRICE_BOOK)
+    each.name: each
+    for each in (OBSERVATIONS, SPANS, COST_EVENTS, LINE_ITEMS, BILL_LINES, OWNERSHIP_RULES, PRICE_BOOK, STATEMENTS)
 }

@@ -259,7 +259,14 @@ def _forms(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
             )
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if low is not None and high is not None:
-        yield "min_value", f"no more than max_value {_shown(high)}", _is_text(low) == _is_text(high) and low <= high
+        yield "min_value", f"no more than max_value {_shown(high)}", _is_ordered(low, high)
+
+
+def _is_ordered(low: Any, high: Any) -> bool:
+    """Whether two bounds are of one kind and in order."""
+    if _is_time(low) and _is_time(high):
+        return datetime.fromisoformat(low) <= datetime.fromisoformat(high)
+    return bool(low <= high) if _is_number(low) and _is_number(high) else False
 
 
 def _columns_of(tree: Mapping[str, Any] | None) -> Iterator[str]:
