@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from attribution import configuration, hops, loading, matching, ownership, pricing, true_ups
+from attribution import configuration, expectations, hops, loading, matching, ownership, pricing, true_ups
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded
 from attribution.reading import Limits
@@ -91,7 +91,8 @@ def add(
         configuration.apply(ledger, read)
     run_steps(ledger)
     if not quiet:
-        print(summarize(loaded))  # noqa: T201 - the summary is the point
+        told = "\n".join(filter(None, (summarize(loaded), summarize_quality(ledger))))
+        print(told)  # noqa: T201 - the summary is the point
     return loaded
 
 
@@ -121,6 +122,16 @@ def summarize(loaded: Loaded) -> str:
         lines.append(f"and {len(loaded.set_aside) - _SHOWN:,} more: see the table quarantine")
     lines += [f"not loaded: {why}" for _, why in loaded.refused]
     return "\n".join(lines)
+
+
+def summarize_quality(ledger: Ledger) -> str:
+    """Say how many rules of the shipped suites the data break; nothing when it breaks none."""
+    broken = expectations.count_broken(ledger)
+    if not broken:
+        return ""
+    parts = " and ".join(f"{number:,} {severity}" for severity, number in broken.items())
+    rules = "rule" if sum(broken.values()) == 1 else "rules"
+    return f"data quality: {parts} {rules} broken; `attribution quality` names them with rows and dollars"
 
 
 def _hash_key() -> bytes | None:

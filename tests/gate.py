@@ -17,6 +17,16 @@ STEPS = {
     "types: mypy --strict": ("mypy", "--strict"),
     "import rule: import-linter": ("lint-imports",),
     "tests, doctests and laws: pytest": ("pytest", "-q", "-p", "no:cacheprovider"),
+    "sample data: attribution quality": (
+        *("attribution", "quality", "sample_data/acme/data", "--config", "sample_data/acme/config/attribution.yaml"),
+        # Suites that the planted faults leave whole; tests hold the others to the faults by number.
+        *(
+            f"--suite={name}"
+            for name in ("sample_company", "bill_lines", "line_items", "price_book", "ownership_rules")
+        ),
+        *(f"--suite={name}_form" for name in ("cost_events", "observations", "spans")),
+        *("--fail-on", "warning"),
+    ),
     "notebooks: nbval": ("pytest", "-q", "-p", "no:cacheprovider", "--nbval", "notebooks"),
     "FOCUS exports: focus-validator": ("python", "tests/focus_judge.py"),
 }

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import warnings
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,11 @@ import pyarrow as pa
 import pytest
 
 import attribution as at
+from attribution.building import summarize_quality
 from attribution.expectations import generating, shipped
+from attribution.expectations.rule_types import SUPPORTED
 from attribution.expectations.suites import read_suite
-from tests.examples import call, identity, ledger_of
+from tests.examples import call, hop, identity, ledger_of, observed, seen
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -96,3 +101,247 @@ def test_every_shipped_suite_is_read() -> None:
     for name in shipped.names():
         for each in shipped.read_shipped(name):
             assert read_suite(each.place).name == each.name
+
+
+# What Great Expectations passes over in silence is said aloud.
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (
+            {"type": "expect_colum_values_to_not_be_null", "kwargs": {"column": "a"}},
+            "Did you mean `expect_column_values",
+        ),
+        ({"type": "expect_column_values_to_be_dateutil_parseable", "kwargs": {"column": "a"}}, "no rule is skipped"),
+        ({"type": "expect_column_to_exist", "kwargs": {"column": "a"}, "severity": "fatal"}, "`fatal` is not known"),
+        ({"type": "expect_column_to_exist", "kwargs": {"colum": "a"}}, "Did you mean `column`"),
+        ({"type": "expect_column_to_exist", "kwargs": {}}, "no `column`"),
+        (rule("column_values_to_not_be_null", column="a", mostly=98), "a share from 0 to 1"),
+        (rule("column_values_to_be_between", column="a"), "neither `min_value` nor `max_value`"),
+        (rule("column_values_to_be_between", column="a", min_value=3, max_value=2), "no more than max_value 2"),
+        (rule("column_values_to_match_regex", column="a", regex="(?=x)"), "no equal in linear time"),
+        (rule("column_values_to_match_regex", column="a", regex="("), "it is no pattern"),
+        (rule("column_values_to_not_be_null", column="a", row_condition='col("b").notNull()'), "a tree of objects"),
+        (rule("column_values_to_not_be_null", column="a", row_condition={"type": "nullity"}), "with its column"),
+        (rule("column_values_to_be_in_set", column="a", value_set="x"), "a list of texts"),
+    ],
+)
+def test_a_suite_that_is_misspelt_is_refused_by_name(broken: dict[str, Any], said: str) -> None:
+    with pytest.raises(at.ConfigurationError, match=re.escape(said)):
+        at.validate(pd.DataFrame({"a": [1]}), suite(broken))
+
+
+def test_an_unknown_rule_type_lists_every_supported_one() -> None:
+    with pytest.raises(at.ConfigurationError) as raised:
+        at.validate(pd.DataFrame({"a": [1]}), suite({"type": "expect_magic", "kwargs": {}}))
+    assert all(name in str(raised.value) for name in SUPPORTED)
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "great_expectations"])
+def test_what_great_expectations_passes_in_silence_is_broken(engine: str) -> None:
+    rules = [
+        rule("column_values_to_be_in_set", column="team", value_set=["support"]),
+        rule("column_values_to_match_regex", column="team", regex="^s"),
+        rule("column_values_to_be_between", column="misspelt", min_value=0),
+        rule("column_max_to_be_between", column="team", max_value=1),
+    ]
+    answer = at.validate(pd.DataFrame({"team": [None, None]}, dtype=object), suite(*rules), engine=engine)
+    assert answer.frame["outcome"].tolist() == ["broken"] * 4
+    assert answer.frame["note"].tolist()[:3] == [
+        "every value is missing",
+        "every value is missing",
+        "there is no column `misspelt`",
+    ]
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "great_expectations"])
+def test_an_empty_data_set_never_passes(engine: str) -> None:
+    rows = pd.DataFrame({"team": pd.Series([], dtype=object)})
+    answer = at.validate(rows, suite(rule("column_values_to_not_be_null", column="team")), engine=engine)
+    assert not answer.passed
+    assert only(answer)["note"] == "there are no rows"
+
+
+def test_a_column_that_may_be_empty_is_not_checked_and_not_broken() -> None:
+    asked = rule("column_values_to_match_regex", column="team", regex="^s")
+    asked["meta"]["optional"] = True
+    answer = at.validate(pd.DataFrame({"team": [None]}, dtype=object), suite(asked))
+    assert (only(answer)["outcome"], answer.passed) == ("not checked", True)
+
+
+def test_a_suite_file_with_a_key_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"name": "mine", "name": "yours", "expectations": []}', encoding="utf-8")
+    with pytest.raises(at.ConfigurationError, match="the key `name` twice"):
+        at.validate(pd.DataFrame({"a": [1]}), path)
+
+
+def test_a_suite_of_before_version_one_is_read() -> None:
+    former = {
+        "expectation_suite_name": "old",
+        "data_asset_type": "Dataset",
+        "expectations": [
+            {"expectation_type": "expect_column_values_to_not_be_null", "kwargs": {"column": "a"}, "meta": {}}
+        ],
+        "meta": {"great_expectations_version": "0.15"},
+    }
+    assert at.validate(pd.DataFrame({"a": [1]}), former).passed
+
+
+def test_a_bound_of_a_dict_is_as_exact_as_one_of_a_file(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"share": [Decimal("0.1")]})
+    asked = suite(rule("column_values_to_be_between", column="share", min_value=0.1, max_value=0.1))
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(asked), encoding="utf-8")
+    assert at.validate(rows, asked).passed
+    assert at.validate(rows, path).passed
+
+
+def test_mostly_is_a_share_of_whole_rows() -> None:
+    rows = pd.DataFrame({"a": [1] * 98 + [None] * 2})
+    for mostly, passed in ((0.98, True), (0.981, False)):
+        asked = suite(rule("column_values_to_not_be_null", column="a", mostly=mostly))
+        assert at.validate(rows, asked).passed is passed
+
+
+def test_a_column_of_several_kinds_of_values_is_judged_as_text() -> None:
+    rows = pd.DataFrame({"a": [1, "x", None, b"y".decode()]}, dtype=object)
+    asked = suite(rule("column_values_to_match_regex", column="a", regex=r"^\d$"))
+    assert only(at.validate(rows, asked))["failing"] == 2
+
+
+def test_examples_are_masked_and_three_at_most() -> None:
+    rows = pd.DataFrame({"team": [f"ann{place}@acme.example" for place in range(5)]})
+    answer = at.validate(rows, suite(rule("column_values_to_not_match_regex", column="team", regex="@")))
+    (row,) = answer.frame.to_dict("records")
+    assert len(row["examples"]) == 3
+    assert "acme" not in str(row["examples"])
+
+
+def test_text_of_the_data_is_escaped_where_it_is_shown() -> None:
+    rows = pd.DataFrame({"team": ["<script>alert(1)</script>"]})
+    shown = at.validate(rows, suite(rule("column_values_to_be_in_set", column="team", value_set=["a"])))._repr_html_()
+    assert "<script>" not in shown
+    assert "&lt;script&gt;" in shown
+
+
+def test_a_batch_of_great_expectations_is_checked_where_it_is() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import great_expectations as gx
+    context = gx.get_context(mode="ephemeral")
+    asset = context.data_sources.add_pandas("mine").add_dataframe_asset("calls")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    batch = definition.get_batch(batch_parameters={"dataframe": pd.DataFrame({"team": ["a", None]})})
+    asked = suite(rule("column_values_to_not_be_null", column="team"))
+    answer = at.validate(batch, asked, engine="great_expectations")
+    assert (only(answer)["outcome"], only(answer)["failing"]) == ("broken", 1)
+
+
+def test_engines_and_suites_that_there_are_not_are_named() -> None:
+    rows = pd.DataFrame({"a": [1]})
+    with pytest.raises(at.QuestionError, match="duckdb or great_expectations"):
+        at.validate(rows, suite(rule("column_to_exist", column="a")), engine="spark")
+    with pytest.raises(at.ConfigurationError, match="Did you mean `cost_events`"):
+        at.validate(rows, "cost_event")
+    with pytest.raises(at.QuestionError, match="a suite for the frame"):
+        at.validate(rows)
+    with pytest.raises(at.QuestionError, match=re.escape("meta.dataset of suite mine")):
+        at.validate(ledger_of(call()), suite(rule("column_to_exist", column="a")))
+
+
+# Facts about a row that other rows know.
+
+
+def test_a_second_team_on_one_trace_is_found() -> None:
+    with ledger_of(
+        call("a", trace_id="t", owner_team="support"), call("b", trace_id="t", owner_team="search"), call("c")
+    ) as ledger:
+        assert failing(ledger, "cost_events")["CE-18"] == 2
+
+
+def test_a_retry_without_its_first_attempt_is_found() -> None:
+    with ledger_of(
+        call("a", call_id="x", attempt_no=2), call("b", call_id="y"), call("c", call_id="y", attempt_no=2)
+    ) as ledger:
+        assert failing(ledger, "cost_events")["CE-16"] == 1
+
+
+def test_a_trace_without_a_root_is_found_and_one_without_spans_is_not_judged() -> None:
+    spans = [hop("t", "s", "nowhere"), hop("u", "r")]
+    with ledger_of(
+        call("a", trace_id="t"), call("b", trace_id="u"), call("c", trace_id="v"), span=even(spans)
+    ) as ledger:
+        found = at.validate(ledger, "cost_events").frame.set_index("rule")
+        assert (found.loc["CE-17", "failing"], found.loc["CE-17", "judged"]) == (1, 2)
+        assert failing(ledger, "spans")["SP-05"] == 1
+
+
+@pytest.mark.parametrize(("owned", "broken"), [(97, ["CE-38"]), (89, ["CE-38", "CE-39"]), (98, [])])
+def test_coverage_is_judged_by_dollars_of_the_month(owned: int, broken: list[str]) -> None:
+    with ledger_of(call("a", list_cost=owned), call("b", list_cost=100 - owned, owner_team=None)) as ledger:
+        found = at.validate(ledger, "cost_events").broken
+        mine = found[found["rule"].isin(["CE-38", "CE-39"])]
+        assert sorted(mine["rule"]) == broken
+        assert set(mine["dollars"]) <= {Decimal(100 - owned)}
+
+
+def test_parts_of_a_token_count_are_no_more_than_the_whole() -> None:
+    with ledger_of(
+        call("a", input_tokens=10, cache_read_tokens=6, cache_write_5m_tokens=5), call("b", cache_read_tokens=5)
+    ) as ledger:
+        assert failing(ledger, "cost_events")["CE-20"] == 1
+
+
+def test_only_credits_and_corrections_may_be_negative() -> None:
+    lines = [
+        line("l1", category="usage", billed_cost=-1),
+        line("l2", category="credit", billed_cost=-1),
+        line("l3", category="usage", billed_cost=-1, charge_class="correction"),
+        line("l4", category="usage", billed_cost=1),
+    ]
+    with observed(bill_line=lines) as ledger:
+        found = at.validate(ledger, "bill_lines").frame.set_index("rule")
+        assert (found.loc["BL-05", "failing"], found.loc["BL-05", "dollars"]) == (1, Decimal(-1))
+
+
+def test_a_feed_that_stopped_and_one_that_halved_are_found() -> None:
+    start = datetime(2026, 10, 1)
+    daily = [seen(f"a{day}", source="otlp", started_at=start + timedelta(days=day)) for day in range(42)]
+    stopped = [seen(f"b{day}", source="langfuse", started_at=start + timedelta(days=day)) for day in range(30)]
+    fewer = [seen(f"c{day}", source="generic", started_at=start + timedelta(days=day)) for day in [*range(35), 40]]
+    with observed(*daily, *stopped, *fewer) as ledger:
+        found = at.validate(ledger, "observations").failures
+        by_rule = found.groupby("rule")["row_key"].apply(set).to_dict()
+        assert by_rule["OB-22"] == {str(identity("b29"))}
+        assert by_rule["OB-23"] == {str(identity("b29")), str(identity("c40"))}
+
+
+def test_a_load_says_how_many_rules_broke_and_nothing_when_none_did() -> None:
+    with ledger_of(call("a", tenant_id_hash="t_ab12", tenant_evidence="declared")) as ledger:
+        assert summarize_quality(ledger) == ""
+    with ledger_of(call("a", owner_team=None)) as ledger:
+        assert summarize_quality(ledger).startswith("data quality: 1 critical and 2 warning rules broken")
+
+
+def failing(ledger: at.Ledger, name: str) -> dict[str, int]:
+    return dict(at.validate(ledger, name).frame.set_index("rule")["failing"].dropna())
+
+
+def even(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [{name: row.get(name) for name in names} for row in rows]
+
+
+def line(name: str, **columns: Any) -> dict[str, Any]:
+    started = datetime(2026, 10, 1)
+    plain = {"bill_line_id": identity(name), "source": "invoice", "role": "cost", "file_id": "f", "line": 1}
+    plain |= {
+        "period_start": started,
+        "period_end": started + timedelta(days=1),
+        "provider": "openai",
+        "currency": "USD",
+    }
+    columns["billed_cost"] = Decimal(columns["billed_cost"])
+    return {**plain, "charge_class": None, **columns}

@@ -47,12 +47,14 @@ def run_audit(
 ) -> None:
     """Answer the seven questions: who owns each dollar, and where ownership breaks."""
     from attribution.audits import audit
+    from attribution.building import summarize_quality
     from attribution.cli import screen
 
     with opened(paths, config) as (ledger, loaded):
         require_calls(ledger)
         with waiting("Auditing"):
             answer = audit(ledger, traces, seed=seed, trace=trace)
+            quality = "" if as_json else summarize_quality(ledger)
         page = out or DEFAULT_PAGE
         is_written = bool(html or out or (html is None and not as_json))
         if is_written:
@@ -61,6 +63,8 @@ def run_audit(
         screen.print_json({"command": "audit", **answer.to_dict(), "files": _files(loaded)})
     else:
         print_loaded(loaded)
+        if quality:
+            screen.say(quality)
         print_audit(answer)
     if is_written:
         typer.echo(f"\nReport: {page}", err=as_json)

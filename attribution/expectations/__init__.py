@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from attribution.expectations.quality import Quality
-from attribution.expectations.validation import validate
+from attribution.expectations.validation import count_broken, validate
 
-__all__ = ["Quality", "validate"]
+__all__ = ["Quality", "count_broken", "validate"]

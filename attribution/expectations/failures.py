@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ from attribution.ledger import Ledger
 from attribution.reading import mask
 
 EXAMPLES = 3
+_DIGEST = re.compile(r"^(?=[\d-]*[a-f])(?:[0-9a-f]{16,64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$")
 
 
 def take_failures(
@@ -64,8 +66,9 @@ def _costs_of_calls(ledger: Ledger) -> dict[int, tuple[Any, int]]:
         """
         with touched as (select distinct number, event_id from failed join failed_call using (row_key))
         select number, cast(sum(coalesce(list_cost, priced_part)) as decimal(38, 12)),
-            count(*) filter (where coalesce(price_status, 'unpriced') in ('unpriced', 'partial', 'unmetered'))
-        from touched left join event_cost using (event_id) where event_id is not null group by number
+            count(*) filter (where coalesce(price_status, 'unpriced') in ('unpriced', 'partial')
+                or (price_status = 'unmetered' and status <> 'error'))
+        from touched join event using (event_id) left join event_cost using (event_id) group by number
         """
     )
     return {number: (dollars, without_price) for number, dollars, without_price in rows}
@@ -103,7 +106,9 @@ def quote(name: str) -> str:
 
 
 def _masked(value: Any) -> str:
-    return "null" if value is None else mask(str(value), 60)
+    """Mask what may name a person or be a secret; digests and ids of ours may look like numbers and are neither."""
+    parts = ("null" if value is None else str(value)).split("/")
+    return "/".join(part if _DIGEST.match(part) else mask(part, 60) for part in parts)
 
 
 def _keep(ledger: Ledger, broken: Sequence[Outcome]) -> None:

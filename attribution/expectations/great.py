@@ -21,7 +21,7 @@ from attribution.expectations.figures import compile_figure, compile_table
 from attribution.expectations.quality import Quality
 from attribution.expectations.row_rules import compile_group, compile_row
 from attribution.expectations.rule_types import JUDGE_NULLS
-from attribution.expectations.scanning import Outcome, Scan
+from attribution.expectations.scanning import NO_ROWS, Outcome, Scan
 from attribution.expectations.suites import Rule, Suite
 from attribution.expectations.terms import NotJudged
 from attribution.ledger import Ledger
@@ -122,15 +122,20 @@ def as_objects(table: pa.Table) -> pd.DataFrame:
         if pa.types.is_decimal(values.type):
             values = values.cast(pa.float64())
         elif pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
-            values = values.cast(pa.timestamp("ns"))
+            values = _times_of(values)
         elif pa.types.is_integer(values.type) and values.null_count:
             values = values.cast(pa.float64(), safe=False)
-        columns[name] = values.to_pandas() if not pa.types.is_string(values.type) else _text(values)
+        is_plain = not pa.types.is_string(values.type) and values.type != pa.timestamp("us")
+        columns[name] = values.to_pandas() if is_plain else pd.Series(values.to_pylist(), dtype=object)
     return pd.DataFrame(columns)
 
 
-def _text(values: Any) -> pd.Series[Any]:
-    return pd.Series(values.to_pylist(), dtype=object)
+def _times_of(values: Any) -> Any:
+    """Return times in nanoseconds, the only ones it compares fast; those too far away for them stay as they are."""
+    try:
+        return values.cast(pa.timestamp("ns"))
+    except pa.ArrowInvalid:
+        return values.cast(pa.timestamp("us"))
 
 
 def _simple(table: pa.Table) -> list[str]:
@@ -162,10 +167,7 @@ def _cannot_judge(scan: Scan, rule: Rule, table: pa.Table) -> tuple[str, str] | 
 def _of_nothing(blank: Outcome, rows: int) -> Outcome:
     if rows:
         return replace(blank, verdict="broken", note="Great Expectations gave no result")
-    if blank.rule.kind == "aggregate" and blank.rule.type not in JUDGE_NULLS:
-        verdict = "not checked" if blank.rule.is_optional else "broken"
-        return replace(blank, verdict=verdict, note="there is no value to measure")
-    return replace(blank, failing=0, judged=0, note="there are no rows")
+    return replace(blank, failing=0, judged=0, note=NO_ROWS)
 
 
 @contextmanager
@@ -241,7 +243,7 @@ def _read(blank: Outcome, result: Any) -> tuple[Outcome, list[Any]]:
     elements, missing = int(found.get("element_count") or 0), int(found.get("missing_count") or 0)
     judged = elements - missing
     if not elements:
-        why = "there are no rows" if rule.condition is None else "no row meets its condition"
+        why = NO_ROWS if rule.condition is None else "no row meets its condition"
         return replace(blank, verdict="not checked", failing=0, judged=0, note=why), []
     if not judged:
         verdict = "not checked" if rule.is_optional else "broken"

@@ -16,6 +16,7 @@ from attribution.expectations.rule_types import SEVERITIES
 from attribution.expectations.scanning import Outcome
 from attribution.ledger import as_frame
 
+_KEY_SHOWN = 8
 _SHARE = Decimal("0.000001")
 _FRAME = pa.schema(
     [
@@ -168,6 +169,15 @@ def _html_cells(row: dict[str, object]) -> str:
         (failing, "right"),
         ("–" if showing.is_missing(row["share"]) else showing.share(row["share"]), "right"),  # type: ignore[arg-type]
         (cost(row) or "–", "right"),
-        ("; ".join(examples) or "–", "left"),
+        (_compact(examples) or "–", "left"),
     )
     return "".join(f'<td style="text-align:{side}">{escape(showing.visible(text))}</td>' for text, side in cells)
+
+
+def _compact(examples: Sequence[str]) -> str:
+    """Show examples in little room: what was found, then the keys by their first letters; the frame has them whole."""
+    keys: dict[str, list[str]] = {}
+    for example in examples:
+        key, _, found = example.partition(": ")
+        keys.setdefault(found, []).append(key if len(key) <= _KEY_SHOWN else f"{key[:_KEY_SHOWN]}…")
+    return "; ".join(f"{found} ({', '.join(named)})" for found, named in keys.items())

@@ -14,6 +14,9 @@ from attribution.expectations.suites import Rule, Suite
 from attribution.expectations.terms import NotJudged, Terms
 from attribution.ledger import Ledger
 
+#: Why a rule about rows was not checked where there is none.
+NO_ROWS = "there are no rows"
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -116,14 +119,12 @@ def _of_figure(blank: Outcome, figure: Figure, values: list[Any]) -> Outcome:
     rule = blank.rule
     if not values[0] and rule.type not in JUDGE_NULLS:
         return _nothing(blank, "there is no value to measure")
-    if figure.holds(values):
-        return replace(blank, judged=values[0])
-    return replace(blank, verdict="broken", judged=values[0], note=f"it is {figure.shown(values)}")
+    return blank if figure.holds(values) else replace(blank, verdict="broken", note=f"it is {figure.shown(values)}")
 
 
 def _of_rows(blank: Outcome, meant: int, judged: int, failing: int) -> Outcome:
     if not meant:
-        why = "there are no rows" if blank.rule.condition is None else "no row meets its condition"
+        why = NO_ROWS if blank.rule.condition is None else "no row meets its condition"
         return replace(blank, verdict="not checked", failing=0, judged=0, note=why)
     if not judged:
         return replace(_nothing(blank, "every value is missing"), failing=0, judged=0)

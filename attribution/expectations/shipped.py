@@ -41,8 +41,9 @@ def choose(given: Given | Sequence[Given] | None) -> list[Suite]:
         return [read_suite(given)]
     if isinstance(given, list | tuple):
         return [suite for each in given for suite in choose(each)]
-    if isinstance(given, str) and given in names():
-        return read_shipped(given)
+    if isinstance(given, str) and given.removesuffix("_form") in names():
+        read = read_shipped(given.removesuffix("_form"))
+        return read if given in names() else [suite for suite in read if suite.name == given]
     if not Path(os.fspath(given)).is_file():  # type: ignore[arg-type]
         raise ConfigurationError.unknown_suite(os.fspath(given), names())  # type: ignore[arg-type]
     return [read_suite(given)]  # type: ignore[arg-type]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
 from attribution import schema
 from attribution.coverages import measure_coverage
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.expectations import shipped
 from attribution.expectations.datasets import DATASETS, Dataset, Derived
 from attribution.expectations.failures import describe_failures, quote, take_failures
 from attribution.expectations.frames import ROW_NUMBER, as_arrow
 from attribution.expectations.quality import Quality
-from attribution.expectations.scanning import Outcome, Scan, judge
+from attribution.expectations.scanning import NO_ROWS, Outcome, Scan, judge
 from attribution.expectations.suites import Rule, Suite
 from attribution.expectations.terms import Terms
 from attribution.ledger import Ledger, open_ledger
@@ -74,6 +74,10 @@ def validate(
     if engine not in ENGINES:
         raise QuestionError.bad_argument("engine", engine, " or ".join(ENGINES))
     suites = shipped.choose(suite)
+    names = [each.name for each in suites]
+    if len(set(names)) < len(names):
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise QuestionError.bad_argument("suite", twice, "suites with names of their own")
     if isinstance(ledger_or_frame, Ledger):
         return _validate_ledger(ledger_or_frame, suites, engine, is_asked=suite is not None)
     if suite is None:
@@ -100,19 +104,42 @@ class Target:
 
 def _validate_ledger(ledger: Ledger, suites: Sequence[Suite], engine: str, *, is_asked: bool) -> Quality:
     outcomes: list[Outcome] = []
-    skipped: list[str] = []
+    targets, skipped = _plan(ledger, suites, is_asked=is_asked)
     with ledger.transaction():
         _begin(ledger)
-        for name in dict.fromkeys(_dataset_of(suite).name for suite in suites):
-            mine = [suite for suite in suites if suite.dataset == name]
-            dataset = DATASETS[name]
-            if not is_asked and not ledger.value(f'select count(*) from (from "{dataset.table}" limit 1)'):
-                skipped.append(name)
-                continue
-            for target in _targets(ledger, dataset, _present(ledger, dataset, mine, is_asked=is_asked)):
-                outcomes += _run(ledger, target, name, engine)
+        for name, target in targets:
+            outcomes += _run(ledger, target, name, engine)
         failures = _end(ledger)
     return Quality(_in_order(suites, outcomes), failures, engine, tuple(skipped))
+
+
+def count_broken(ledger: Ledger) -> dict[str, int]:
+    """Return how many critical and warning rules of the shipped suites a ledger breaks; nothing is written."""
+    targets, _ = _plan(ledger, shipped.choose(None), is_asked=False)
+    outcomes = [each for name, target in targets for each in judge(ledger, target.scan, target.rules, name)]
+    ledger.run("drop table if exists quality_month")
+    found = [each.rule.severity for each in outcomes if each.verdict == "broken"]
+    return {severity: found.count(severity) for severity in ("critical", "warning") if severity in found}
+
+
+def _plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[list[tuple[str, Target]], list[str]]:
+    """Return what is scanned for which data set, and the data sets without a row that nobody asked for."""
+    targets: list[tuple[str, Target]] = []
+    skipped: list[str] = []
+    tables = ledger.tables()
+    for name in dict.fromkeys(_dataset_of(suite).name for suite in suites):
+        mine, dataset = [suite for suite in suites if suite.dataset == name], DATASETS[name]
+        has_rows = dataset.table in tables and ledger.value(f'select count(*) from (from "{dataset.table}" limit 1)')
+        if is_asked and dataset.table not in tables:
+            raise LedgerError.empty(
+                f"table `{dataset.table}`", "Build it with `build_ledger`, or run the step that fills it."
+            )
+        if not is_asked and not has_rows:
+            skipped.append(name)
+        else:
+            present = _present(ledger, dataset, mine, is_asked=is_asked)
+            targets += [(name, target) for target in _targets(ledger, dataset, present)]
+    return targets, skipped
 
 
 def _validate_frame(table: pa.Table, suites: Sequence[Suite], engine: str) -> Quality:
@@ -266,6 +293,8 @@ def _run(ledger: Ledger, target: Target, dataset: str, engine: str) -> list[Outc
 
 
 def _in_order(suites: Sequence[Suite], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-    """Put outcomes in the order of the suites and their rules, whatever table judged them."""
+    """Put outcomes in the order of the suites and their rules; a suite that saw no row at all is broken."""
     places = {(s.name, r.id): place for place, (s, r) in enumerate((s, r) for s in suites for r in s.rules)}
-    return tuple(sorted(outcomes, key=lambda each: places[each.suite, each.rule.id]))
+    judged = {each.suite for each in outcomes if each.verdict == "broken" or each.note != NO_ROWS}
+    told = [each if each.suite in judged else replace(each, verdict="broken") for each in outcomes]
+    return tuple(sorted(told, key=lambda each: places[each.suite, each.rule.id]))
