@@ -77,23 +77,24 @@ def _costs_of_calls(ledger: Ledger) -> dict[int, tuple[Any, int]]:
 def _examples(ledger: Ledger, relation: str, broken: Sequence[Outcome], key: str) -> dict[int, list[str]]:
     """Return three masked examples of each rule, those with the lowest keys, so that they are always the same."""
     columns = list(dict.fromkeys(name for each in broken for name in each.rule.columns))
-    held = "".join(f", {name}" for name in map(quote, columns))
+    place_of = {name: f"c{place}" for place, name in enumerate(columns)}
+    held = "".join(f", {quote(name)} as {place}" for name, place in place_of.items())
+    shown = "".join(f", shown.{place}" for place in place_of.values())
     table = ledger.arrow(
         f"""
-        with first as (select number, unnest(min(row_key, {EXAMPLES})) as example_key from failed group by number),
+        with first as (select number, unnest(min(row_key, {EXAMPLES})) as row_key from failed group by number),
         shown as (
-            select distinct {key} as example_key{held} from {relation}
-            where {key} in (select example_key from first)
+            select distinct {key} as row_key{held} from {relation} where {key} in (select row_key from first)
         )
-        select number, cast(example_key as varchar) as example_key{held}
-        from first join shown using (example_key)
-        order by number, example_key
+        select first.number, cast(first.row_key as varchar) as row_key{shown}
+        from first join shown on shown.row_key = first.row_key
+        order by first.number, first.row_key
         """
     )
     examples: dict[int, list[str]] = {}
     for row in table.to_pylist():
-        names = broken[row["number"]].rule.columns
-        example = f"{_masked(row['example_key'])}: " + ", ".join(f"{name}={_masked(row[name])}" for name in names)
+        values = [f"{name}={_masked(row[place_of[name]])}" for name in broken[row["number"]].rule.columns]
+        example = f"{_masked(row['row_key'])}: {', '.join(values)}"
         told = examples.setdefault(row["number"], [])
         if len(told) < EXAMPLES and example not in told:
             told.append(example)

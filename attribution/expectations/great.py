@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -28,9 +29,13 @@ from attribution.ledger import Ledger
 
 #: Beyond this the reference needs more memory than a laptop has; the compiled suite gives the same counts.
 MOST_ROWS = 1_000_000
-_KEY = "row_key"
+#: Beside the columns of the rows, so no name that one of them could have.
+_KEY = "__key_of_row"
 #: What Great Expectations stores about a rule of ours, to find it again among its results.
 _NAME = "rule_of_suite"
+
+#: What Great Expectations lists where a rule about a set is broken.
+_LISTED = {"partial_unexpected_list": "other values", "partial_missing_list": "values not found"}
 
 Keys = dict[tuple[str, str], list[Any]]
 
@@ -39,7 +44,7 @@ def judge_with_great_expectations(
     ledger: Ledger, scan: Scan, rules: Sequence[tuple[Suite, Rule]], dataset: str, key: str
 ) -> tuple[list[Outcome], Keys]:
     """Return the outcome of each rule as Great Expectations has it, and the keys of the failing rows."""
-    table = ledger.arrow(f"select *, {key} as {_KEY} from {scan.relation}")
+    table = ledger.arrow(f'select *, {key} as "{_KEY}" from {scan.relation}')
     if table.num_rows > MOST_ROWS:
         raise QuestionError.bad_argument(
             "engine", "great_expectations", f"duckdb for {table.num_rows:,} rows; this one is for up to {MOST_ROWS:,}"
@@ -48,7 +53,7 @@ def judge_with_great_expectations(
     ready: list[tuple[Suite, Rule]] = []
     for suite, rule in rules:
         blank = Outcome(suite.name, dataset, rule, "pass")
-        fault = _cannot_judge(scan, rule, table)
+        fault = _cannot_judge(ledger, scan, rule, table)
         if fault is None:
             ready.append((suite, rule))
         else:
@@ -143,7 +148,7 @@ def _simple(table: pa.Table) -> list[str]:
     return [field.name for field in table.schema if not pa.types.is_nested(field.type)]
 
 
-def _cannot_judge(scan: Scan, rule: Rule, table: pa.Table) -> tuple[str, str] | None:
+def _cannot_judge(ledger: Ledger, scan: Scan, rule: Rule, table: pa.Table) -> tuple[str, str] | None:
     """Say loudly what Great Expectations would pass over or trip on: no such column, no rows, no comparable types."""
     try:
         if rule.kind == "table":
@@ -154,14 +159,20 @@ def _cannot_judge(scan: Scan, rule: Rule, table: pa.Table) -> tuple[str, str] | 
             compile_row(rule, scan.terms)
         elif rule.kind == "group":
             compile_group(rule, scan.terms, scan.relation)
-        else:
-            compile_figure(rule, scan.terms)
+        elif not _has_values(ledger, scan, rule):
+            return ("not checked" if rule.is_optional else "broken", "there is no value to measure")
     except NotJudged as why:
         return ("broken" if why.is_fault else "not checked", str(why))
     if not table.num_rows and rule.type.startswith("expect_table_row_count"):
         low = rule.kwargs.get("value", rule.kwargs.get("min_value", 0))
         return ("broken", "it is 0") if low else ("pass", "")
     return None
+
+
+def _has_values(ledger: Ledger, scan: Scan, rule: Rule) -> bool:
+    """Whether there is a value to measure: Great Expectations passes a set or bound of none without a word."""
+    query = f"select {compile_figure(rule, scan.terms).expressions[0]} from {scan.relation}"
+    return rule.type in JUDGE_NULLS or bool(ledger.rows(query, scan.terms.used(query))[0][0])
 
 
 def _of_nothing(blank: Outcome, rows: int) -> Outcome:
@@ -204,7 +215,7 @@ def _results(gx: Any, batch: Any, rules: Sequence[Rule], table: pa.Table | None)
     configured = [
         {
             "type": rule.type,
-            "kwargs": {name: _plain(value) for name, value in rule.kwargs.items()},
+            "kwargs": {name: _plain(value) for name, value in rule.kwargs.items()} | _times(rule),
             "severity": rule.severity,
             "meta": {_NAME: place},
         }
@@ -219,6 +230,12 @@ def _results(gx: Any, batch: Any, rules: Sequence[Rule], table: pa.Table | None)
     answer = batch.validate(suite, result_format={"result_format": "COMPLETE", **columns})
     for result in answer.results:
         yield result.expectation_config.meta[_NAME], result
+
+
+def _times(rule: Rule) -> dict[str, datetime]:
+    """Bounds in time as times: Great Expectations would read a day as a date, which compares with no time."""
+    bounds = {name: rule.kwargs.get(name) for name in ("min_value", "max_value")}
+    return {name: datetime.fromisoformat(value) for name, value in bounds.items() if isinstance(value, str)}
 
 
 def _plain(value: Any) -> Any:
@@ -253,13 +270,10 @@ def _read(blank: Outcome, result: Any) -> tuple[Outcome, list[Any]]:
 
 
 def _read_figure(blank: Outcome, success: bool, found: dict[str, Any]) -> Outcome:
+    listed = [f"{len(found[name])} {word}" for name, word in _LISTED.items() if found.get(name)]
     value = found.get("observed_value")
-    value = None if isinstance(value, list) and not value else value
-    nothing = value is None or (isinstance(value, float) and value != value)
-    if nothing and blank.rule.type not in JUDGE_NULLS:
-        verdict = "not checked" if blank.rule.is_optional else "broken"
-        return replace(blank, verdict=verdict, note="there is no value to measure")
-    return replace(blank, verdict="pass" if success else "broken", note="" if success else f"it is {value}")
+    note = f"it is {value}" if value is not None else " and ".join(listed)
+    return replace(blank, verdict="pass" if success else "broken", note="" if success else note)
 
 
 def _raised(information: Any) -> str:

@@ -55,7 +55,7 @@ def _both(one: str, other: str) -> str:
 def _present(names: list[str], rule: Rule) -> str:
     """Which rows are judged, by how many of the columns are missing."""
     ignored = rule.kwargs.get("ignore_row_if", "all_values_are_missing")
-    if ignored == "never":
+    if ignored in ("never", "neither"):
         return "true"
     word = " or " if ignored in ("all_values_are_missing", "both_values_are_missing") else " and "
     return "(" + word.join(f"{name} is not null" for name in names) + ")"
@@ -138,10 +138,7 @@ def _pair(rule: Rule, terms: Terms) -> tuple[list[str], str]:
     if kinds[0] != kinds[1] or kinds[0] == "other":
         types = " and ".join(f"`{name}` is {terms.types[name]}" for name in rule.columns)
         raise NotJudged(f"{types}; they cannot be compared")
-    ignored = rule.kwargs.get("ignore_row_if", "both_values_are_missing")
-    word = " or " if ignored == "both_values_are_missing" else " and "
-    judged = "true" if ignored == "never" else "(" + word.join(f"{name} is not null" for name in names) + ")"
-    return names, judged
+    return names, _present(names, rule)
 
 
 def _greater(rule: Rule, terms: Terms) -> tuple[str, str]:
@@ -158,11 +155,6 @@ def _equal(rule: Rule, terms: Terms) -> tuple[str, str]:
 def _pair_in_set(rule: Rule, terms: Terms) -> tuple[str, str]:
     left, right = rule.columns
     names = [terms.column(left), terms.column(right)]
-    judged = (
-        _present(names, rule)
-        if "ignore_row_if" in rule.kwargs
-        else "(" + " or ".join(f"{name} is not null" for name in names) + ")"
-    )
     pairs = [
         " and ".join(
             f"{column_sql} is null" if member is None else f"coalesce({terms.is_in(column, [member])}, false)"
@@ -170,7 +162,7 @@ def _pair_in_set(rule: Rule, terms: Terms) -> tuple[str, str]:
         )
         for pair in rule.kwargs["value_pairs_set"]
     ]
-    return judged, "not (" + (" or ".join(f"({pair})" for pair in pairs) or "false") + ")"
+    return _present(names, rule), "not (" + (" or ".join(f"({pair})" for pair in pairs) or "false") + ")"
 
 
 def _sum_equal(rule: Rule, terms: Terms) -> tuple[str, str]:

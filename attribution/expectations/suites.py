@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -30,7 +32,7 @@ _RULE_KEYS = (
 _FORMER = {"expectation_suite_name": "name", "expectation_type": "type", "evaluation_parameters": "suite_parameters"}
 _FORMER_LEFT_OUT = ("data_asset_type", "ge_cloud_id")
 _IGNORE = {
-    "pair": ("both_values_are_missing", "either_value_is_missing", "never"),
+    "pair": ("both_values_are_missing", "either_value_is_missing", "neither"),
     "several": ("all_values_are_missing", "any_value_is_missing", "never"),
 }
 _OPERATORS = ("==", "!=", "<", "<=", ">", ">=", "IN", "NOT_IN")
@@ -106,7 +108,7 @@ class Suite:
 def read_suite(given: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     """Read one suite from a file, or from what `json.loads` made of one."""
     if isinstance(given, Mapping):
-        return _suite(dict(given), "suite")
+        return _suite(_exact(given), "suite")
     path = Path(given)
     place = os.fspath(given)
     try:
@@ -125,6 +127,15 @@ def read_suite(given: str | os.PathLike[str] | Mapping[str, Any]) -> Suite:
     except RecursionError:
         raise ConfigurationError.at(place, None, "values nested too deep", "a suite as JSON") from None
     return _suite(raw, place)
+
+
+def _exact(value: Any) -> Any:
+    """Return JSON as reading a file gives it: a bound of 0.8 is eight tenths, not the float beside it."""
+    if isinstance(value, float):
+        return Decimal(repr(value)) if math.isfinite(value) else value
+    if isinstance(value, Mapping):
+        return {key: _exact(each) for key, each in value.items()}
+    return [_exact(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _no_constant(text: str) -> Any:
@@ -233,7 +244,7 @@ def _forms(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str, bool]]:
         elif name == "mostly":
             yield name, "a share from 0 to 1, such as 0.98", _is_number(value) and 0 <= value <= 1
         elif name in ("min_value", "max_value"):
-            yield name, "a number or a time", _is_number(value) or isinstance(value, str)
+            yield name, "a number, or a time such as 2026-10-01", _is_number(value) or _is_time(value)
         elif name in ("strict_min", "strict_max", "or_equal", "exact_match"):
             yield name, "true or false", isinstance(value, bool)
         elif name in ("value", "column_index"):
@@ -316,11 +327,19 @@ def _check_comparison(operator: Any, parameter: Any, where: str) -> None:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | Decimal) and not isinstance(value, bool) and value == value
+    return isinstance(value, int | Decimal) and not isinstance(value, bool)
 
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
+
+
+def _is_time(value: Any) -> bool:
+    """Whether a bound is a time without an offset; the engine would drop one, and times here are UTC."""
+    try:
+        return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None
+    except ValueError:
+        return False
 
 
 def _is_list(value: Any) -> bool:
@@ -328,7 +347,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    return isinstance(value, str | int | float | Decimal | bool) and value == value
+    return isinstance(value, str | int | Decimal | bool)
 
 
 def _shown(value: Any) -> str:

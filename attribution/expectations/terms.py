@@ -87,8 +87,6 @@ class Terms:
         kind = self.kind(column)
         if kind == "time" and isinstance(value, str):
             return f"cast({self.bind(value)} as timestamp)"
-        if kind == "text" and isinstance(value, str):
-            return self.bind(value)
         if kind in ("number", "truth") and isinstance(value, int | float | Decimal):
             return self.bind(value)
         raise NotJudged(f"`{column}` is {self.types[column]} and cannot be compared with {value!r}")

@@ -234,8 +234,8 @@ def _target_of_frame(scratch: Ledger, suite: Suite) -> Target:
     key = _key_of_frame(scratch, suite, dataset, types)
     money = next((name for name in _MONEY if name in types and terms.kind(name) == "number"), None)
     event = 'try_cast("event_id" as uuid)' if "event_id" in types else "cast(null as uuid)"
-    rows = f"(select {key} as row_key, * from frame)"
-    calls = f"select distinct row_key, {event} as event_id from failed join {rows} as keyed using (row_key)"
+    rows = f"(select {key} as row_key, {event} as event_id from frame)"
+    calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
     amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
     return Target(Scan(relation, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
 
