@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from attribution import charts, coverages, fanouts, rollups, showing
-from attribution.expectations import validate
 from attribution.exports import files
 from attribution.flows import hop_flows as flows_of
 from attribution.ledger import Ledger
@@ -93,7 +92,6 @@ def render(
         refused=list(loaded.refused) if loaded else [],
         unpriced=ledger.arrow(_UNPRICED).to_pylist(),
         book=_price_book(ledger),
-        quality=_quality(ledger),
         command=_command("report", paths, config, answer.population) + (f" --period {period}" if period else ""),
         version=_version(),
         max_rows=_MAX_ROWS,
@@ -210,13 +208,6 @@ def _pictures(ledger: Ledger, answer: Audit) -> dict[str, Markup]:
     drawn["teams"] = _picture(charts.spend(teams), "Spend by team")
     drawn["patterns"] = _picture(charts.patterns(answer.patterns), "What each way of attributing would have done")
     return drawn
-
-
-def _quality(ledger: Ledger) -> Markup:
-    """Embed what the shipped suites say; the table escapes all it shows."""
-    from markupsafe import Markup
-
-    return Markup(validate(ledger)._repr_html_())
 
 
 def _calendar(ledger: Ledger) -> str:
