@@ -31,7 +31,6 @@ KEY = (
     "paid_price",
     "price_per",
     "basis",
-    "price_status",
 )
 
 
@@ -107,7 +106,7 @@ _CALLS = """
         select call.*, coalesce(call.billed_period, strftime(call.called_at, '%Y-%m')) as billing_month,
             case
                 when call.billed is not null then 'billed'
-                when trued_up.status <> 'accrual' then 'not billed'
+                when trued_up.status <> 'accrual' then 'billed'
                 else 'accrual'
             end as basis
         from call
@@ -117,11 +116,11 @@ _CALLS = """
         provider, model, service_tier, region, project_id, basis,
         case when list is not null then 'priced' when priced_part is not null then 'partial' else 'unpriced' end
             as price_status,
+        basis = 'billed' and billed is null as is_unbilled,
         coalesce(list, priced_part, billed) as list, coalesce(contracted, list, priced_part, billed) as contracted,
-        case basis when 'billed' then billed when 'not billed' then 0 else coalesce(contracted, list, priced_part) end
-            as billed,
-        case basis when 'billed' then coalesce(effective, billed) when 'not billed' then 0
-            else coalesce(contracted, list, priced_part) end as effective
+        case basis when 'billed' then coalesce(billed, 0) else coalesce(contracted, list, priced_part) end as billed,
+        case basis when 'billed' then coalesce(effective, billed, 0) else coalesce(contracted, list, priced_part) end
+            as effective
     from placed
     where $is_all or list_contains($months, billing_month)
 """.replace(
@@ -163,6 +162,8 @@ def _charges(is_pooled: bool) -> str:
     return f"""
         with {_ITEMS}, {_OWNERS}, {_RULED if is_pooled else _UNRULED}
         select {groups}, count(distinct event_id) as calls,
+            count(distinct event_id) filter (where is_unbilled) as unbilled_calls,
+            case when count(distinct price_status) = 1 then min(price_status) else 'partial' end as price_status,
             cast(sum(micro * upto // parts - micro * (upto - part) // parts) as decimal(38, 0)) as micro,
             {costs}, {on_call} as declared,
             list_sort(list(distinct evidence)) as evidence,

@@ -207,8 +207,10 @@ def _focus_table(ledger: Ledger, period: str | None, version: str, rules: RulesL
         known = ", ".join(name.removeprefix("focus-") for name in FORMATS if name.startswith("focus-"))
         raise QuestionError.bad_argument("version", version, f"one of {known}")
     months = charges.months_of(periods.parse(period)) if period is not None else None
+    trued = {month for (month,) in ledger.rows("select distinct period from trued_up")}
     for month in months or charges.months_there(ledger):
-        true_up_months(ledger, periods.parse(month))
+        if month not in trued:
+            true_up_months(ledger, periods.parse(month))
     if version == "1.2":
         return focus.rows_of(ledger, months)
     return allocated.rows_of(ledger, months, rules)

@@ -183,6 +183,7 @@ _OF_CALLS = {
     "x_Pool": "coalesce(charge.pool, case when charge.owner_team is null then 'unowned' end)",
     "x_PriceStatus": "charge.price_status",
     "x_ServiceTier": "charge.tier",
+    "x_UnbilledCalls": "charge.unbilled_calls",
 }
 
 _IS_SKU = "line.category in ('usage', 'purchase')"
