@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import builtins
+import html
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -223,3 +224,24 @@ def test_without_ipywidgets_the_message_says_what_to_install(weeks: Ledger, monk
     with pytest.raises(QuestionError, match=r"pip install 'attribution\[notebooks\]'"):
         widgets.spend_explorer(weeks)
     assert not widgets.explore_spend(weeks).empty
+
+
+def test_a_statement_is_seen_by_month_rules_and_team(weeks: Ledger) -> None:
+    panel = widgets.statement_viewer(weeks, {"none": None}, "2026-10", "search")
+
+    stated = at.charge_back(weeks, "2026-10")
+    assert stated.headline in html.unescape(panel.html)
+    panel.controls["team"].value = "support"
+    assert "draft" in panel.html
+    assert "rank" not in panel.html
+
+
+def test_an_export_button_writes_one_file_and_springs_back(weeks: Ledger, tmp_path: Path) -> None:
+    panel = widgets.export_buttons(weeks, "2026-10", None, str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+    panel.controls["journal"].value = True
+
+    assert [path.name for path in tmp_path.iterdir()] == ["2026-10-journal.csv"]
+    assert panel.controls["journal"].value is False
+    assert "of journal in" in panel.html

@@ -77,7 +77,7 @@ def evidence_pack(
     charges, rest = _ranked(own, lines, top)
     about = evidence.about_requests(ledger, [row["charge"] for row in charges if row["kind"] == "request"], team)
     for row in charges:
-        row["about"] = about.get(row["charge"]) if row["kind"] == "request" else None
+        row["about"] = about.get(row["charge"], row["charge"])
     requests = {row["rank"]: row["charge"] for row in charges if row["kind"] == "request"}
     borne = [row | {"rank": rank} for rank, request in requests.items() for row in own if row["request_id"] == request]
     pools = [_share(stated, team, row) for row in charges if row["kind"] in _SHARES]
@@ -149,7 +149,9 @@ def _ranked(
     words = f"{showing.count(len(rest), 'smaller charge')}"
     amount = sum((row["amount"] for row in rest), Decimal(0))
     calls = sum(row["calls"] for row in rest)
-    return found[:top], [{"rank": top + 1, "kind": "rest", "charge": words, "amount": amount, "calls": calls}]
+    return found[:top], [
+        {"rank": top + 1, "kind": "rest", "charge": words, "about": words, "amount": amount, "calls": calls}
+    ]
 
 
 def _with_share(row: dict[str, Any], total: Decimal) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from attribution.widgets.billing import bill_explorer
 from attribution.widgets.changing import anomaly_picker, driver_explorer
+from attribution.widgets.charging import export_buttons, statement_viewer
 from attribution.widgets.panels import Panel, forget
 from attribution.widgets.questions import (
     POLICIES,
@@ -31,6 +32,7 @@ __all__ = [
     "bill_explorer",
     "driver_explorer",
     "explore_spend",
+    "export_buttons",
     "file_picker",
     "find_requests",
     "forget",
@@ -41,6 +43,7 @@ __all__ = [
     "over_threshold",
     "policy_chooser",
     "spend_explorer",
+    "statement_viewer",
     "threshold_slider",
     "trace_explorer",
     "try_policy",
