@@ -200,6 +200,25 @@ def test_the_registry_gives_cost_centre_account_and_budget_and_the_rules_may_say
     assert (rows["idle"]["amount"], rows["idle"]["variance"]) == (0, 1)
 
 
+def test_direct_cost_says_apart_what_the_call_declared_what_was_recovered_and_what_a_rule_gave() -> None:
+    rungs = {"declared": "1", "exclusive_key": "2", "inherited": "4", "trace": "8", "rule": "16"}
+    calls = [billed(rung, cost, owner_evidence=rung) for rung, cost in rungs.items()]
+    (row,) = rows(at.charge_back(ledger_of(*calls, trued_up=[trued("openai", "31")]), "2026-10").statements)
+    assert (row["declared"], row["recovered"], row["by_rule"], row["direct"]) == (3, 12, 16, 31)
+
+
+def test_a_team_that_is_not_there_in_the_period_bears_only_what_a_pool_names_it_for() -> None:
+    text = """
+pools:
+  - {pool: guard, calls: {workflow_id: guard}, method: fixed, percent: {later: 50, support: 50}}
+  - {pool: taxes, bill: {category: [tax, credit]}, method: even}
+"""
+    ledger = company(team=[team("later", valid_from=datetime(2026, 11, 1))])
+    found = at.charge_back(ledger, "2026-10", rules_of(text))
+    assert amounts(found, "owner_team", "pool")[("later", "guard")] == Decimal("0.45")
+    assert ("later", "taxes") not in amounts(found, "owner_team", "pool")
+
+
 # ---- the four costs, and states
 
 

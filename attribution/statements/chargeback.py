@@ -37,7 +37,21 @@ FRAMES: dict[str, dict[str, pa.DataType]] = {
     "lines": {"line_id": pa.string(), "period": pa.string(), **_LINE},
     "statements": {
         **_of(("owner_team", "cost_center", "account", "contact"), pa.string()),
-        **_of(("direct", "shared", "of_unowned", "markup", "minimum", "adjustment", "amount"), _MONEY),
+        **_of(
+            (
+                "declared",
+                "recovered",
+                "by_rule",
+                "direct",
+                "shared",
+                "of_unowned",
+                "markup",
+                "minimum",
+                "adjustment",
+                "amount",
+            ),
+            _MONEY,
+        ),
         "cents": _CENTS,
         **_of(("list_cost", "contracted_cost", "billed_cost", "effective_cost", "budget", "variance"), _MONEY),
         "unpriced_calls": pa.int64(),
@@ -111,7 +125,9 @@ class Chargeback:
     lines
         Every line, with the four costs beside each other, `amount` [USD] and `cents`.
     statements
-        One row per team: its parts, cost centre and account, `budget` and `variance` (budget less amount).
+        One row per team: `direct`, which is `declared` (the call says it, or its exclusive key) + `recovered`
+        (inherited, linked, trace) + `by_rule`; its other parts; cost centre and account; `budget` and `variance`
+        (budget less amount).
     providers
         One row per provider: statements + unowned + residual + prepaid = `total`, beside the `invoice`.
     shares

@@ -212,8 +212,18 @@ def registered(ledger: Ledger, period: Period) -> dict[str, dict[str, Any]]:
     return {row["team"]: row for row in rows.to_pylist()}
 
 
-def check_teams(rules: Rules, teams: Mapping[str, Any]) -> None:
-    """Refuse rules about a team that neither the registry nor any call knows: it is a misspelt one."""
+def check_teams(ledger: Ledger, rules: Rules) -> None:
+    """Refuse rules about a team that neither the registry nor any call knows, at any time: it is a misspelt one."""
+    teams = {
+        row[0]
+        for row in ledger.rows(
+            """
+            select team from team union select owner_team from event_owner union select owner_team from owner_share
+            """
+        )
+        if row[0] is not None
+    }
+    teams |= {rule["owner_team"] for rule in rules.ownership_rules}
     pools = {shared.pool.name for shared in rules.pools}
     named = {
         "minimums": [team for team in rules.minimums if team != "*"],

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attribution import coverages, periods, showing
 from attribution.allocation import BASES, Rules, from_pico
@@ -15,6 +15,9 @@ from attribution.ledger import Ledger
 from attribution.periods import Period
 from attribution.statements import charges, lines, savings, summaries
 from attribution.statements.chargeback import FRAMES, Chargeback, frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def draw_up(ledger: Ledger, period: Period, rules: Rules, *, basis: str | None = None) -> Chargeback:
@@ -60,7 +63,7 @@ def draw_lines(
     residuals = charges.residuals(ledger, period, rules, basis)
     registry = charges.registered(ledger, period)
     teams = {*registry, *(row["owner_team"] for row in cells if row["owner_team"] is not None)}
-    charges.check_teams(rules, dict.fromkeys(teams))
+    charges.check_teams(ledger, rules)
     allocated, shares = lines.split_pools(rules, cells, residuals, teams, charges.measure_drivers(ledger))
     own = [*lines.own_lines(cells, rules), *allocated, *lines.residual_lines(residuals)]
     own += [*lines.ruled_lines(own, rules, teams), *_prepaid(summaries.invoices(ledger, period), basis)]
@@ -154,7 +157,7 @@ def _answer(
         as_of=ledger.value(
             "select greatest((select max(last_at) from source_file), (select max(as_of) from trued_up))"
         ),
-        headline=_headline(period, basis, state, finished, teams) + _undated(ledger),
+        headline=_headline(period, basis, state, finished, teams) + _reported(coverage) + _undated(ledger),
         **frames,
     )
 
@@ -185,6 +188,12 @@ def _headline(period: Period, basis: str, state: str, finished: list[lines.Line]
         f"{period.label}, {state}: {showing.dollars(total)} of {basis} cost to {showing.count(len(charged), 'team')}"
         f"{f'; {others}' if others else ''}.{missing}"
     )
+
+
+def _reported(coverage: pd.DataFrame) -> str:
+    """Say the unattributed share as it is reported: allocating spend without an owner never lowers it."""
+    low, high = coverage["unowned_low"].item(), coverage["unowned_high"].item()
+    return "" if showing.is_missing(low) else f" Unattributed, as reported: {showing.band(low, high)} of list cost."
 
 
 def _undated(ledger: Ledger) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -46,11 +47,9 @@ def split_pools(
     column by itself, so that no column loses a pico-dollar and each allocated line says where it comes from.
     """
     origins = [_origin(row) for row in (*cells, *residuals) if row.get("pool") is not None]
-    pools = [shared.pool for shared in rules.pools]
     if rules.unattributed is not None:
-        pools.append(rules.unattributed)
         origins += [_origin({**row, "pool": UNOWNED}) for row in cells if _is_unowned(row)]
-    direct = dict.fromkeys(sorted(teams), 0)
+    pools, direct = _pools(rules, teams)
     for row in cells:
         if row["pool"] is None and row["owner_team"] is not None:
             direct[row["owner_team"]] += row["amount"] or 0
@@ -59,6 +58,21 @@ def split_pools(
     ratios = solve(pools, direct, measured, needed)
     lines = [line for pool in pools if pool.name in needed for line in _split(pool, ratios, origins)]
     return lines, _shares(pools, ratios, needed, direct, measured, lines)
+
+
+def _pools(rules: Rules, teams: Iterable[str]) -> tuple[list[Pool], dict[str, int]]:
+    """Return the pools, and every team that may bear a part: those of the period, and those that a pool names.
+
+    A pool that names no targets is split over the teams of the period.
+    """
+    present = tuple(sorted(teams))
+    pools = [shared.pool for shared in rules.pools]
+    pools += [rules.unattributed] if rules.unattributed is not None else []
+    names = {pool.name for pool in pools}
+    named = {name for pool in pools for name in (*pool.percent, *pool.units, *pool.targets)} - names
+    everyone = ("even", "proportional", "driver")
+    split = [replace(p, targets=p.targets or present) if p.method in everyone else p for p in pools]
+    return split, dict.fromkeys(sorted({*present, *named}), 0)
 
 
 def _is_unowned(row: Mapping[str, Any]) -> bool:
@@ -141,14 +155,14 @@ def _with_detail(words: str, row: Mapping[str, Any]) -> str:
 
 def ruled_lines(lines: Sequence[Line], rules: Rules, teams: Iterable[str]) -> list[Line]:
     """Return markups and minimums, each with the line that takes it back, so that the total stays the invoice."""
-    totals: dict[str, int] = dict.fromkeys(sorted(teams), 0)
-    charged = set(rules.minimums)
+    totals: dict[str, int] = dict.fromkeys(teams, 0)
+    charged = set(rules.minimums) & set(totals)
     for line in lines:
         if line["owner_team"] is not None and line["kind"] != "adjustment":
-            totals[line["owner_team"]] += line["amount"] or 0
+            totals[line["owner_team"]] = totals.get(line["owner_team"], 0) + (line["amount"] or 0)
             charged.add(line["owner_team"])
     more = []
-    for team in totals:
+    for team in sorted(totals):
         percent = rules.of_team(rules.markups, team)
         if percent and totals[team]:
             added = round(Fraction(percent) * totals[team] / 100)

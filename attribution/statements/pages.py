@@ -15,20 +15,45 @@ if TYPE_CHECKING:
 
 #: Lines of a team beyond which the page says how many more there are and what they come to.
 _LINES = 40
+_TIE = [
+    "provider",
+    "state",
+    "invoice_id",
+    "statements",
+    "unowned",
+    "residual",
+    "prepaid",
+    "total",
+    "accrued",
+    "invoice",
+]
+_TIE += ["difference", "total_cents", "invoice_cents", "adjustments"]
 _SHOWN = ("kind", "evidence", "pool", "share", "provider", "model", "workflow_id", "feature", "description", "cents")
 
 
 def as_html(chargeback: Chargeback) -> str:
     """Return the statements as escaped HTML."""
-    summary = ["owner_team", "cost_center", "account", "direct", "shared", "of_unowned", "markup", "minimum"]
+    summary = [
+        "owner_team",
+        "cost_center",
+        "account",
+        "declared",
+        "recovered",
+        "by_rule",
+        "direct",
+        "shared",
+        "of_unowned",
+        "markup",
+        "minimum",
+    ]
     summary += ["adjustment", "cents", "budget", "variance", "state"]
     parts = [
         f"<p><b>{escape(showing.visible(chargeback.headline))}</b></p>",
         _table("Statements", chargeback.statements[_worth(chargeback.statements, summary)]),
-        _table("How they make the invoices", chargeback.providers),
+        _table("How they make the invoices", chargeback.providers[_worth(chargeback.providers, _TIE)]),
     ]
     if len(chargeback.residual):
-        parts.append(_table("What no team bears", chargeback.residual[[*_SHOWN]]))
+        parts.append(_table("What no team bears", chargeback.residual[_worth(chargeback.residual, [*_SHOWN])]))
     for team in chargeback.statements["owner_team"]:
         parts.append(_team(chargeback, team))
     if len(chargeback.unit_costs):
@@ -62,9 +87,11 @@ def _team(chargeback: Chargeback, team: str) -> str:
 
 
 def _worth(frame: pd.DataFrame, names: list[str]) -> list[str]:
-    """Return the columns that say anything."""
-    return [name for name in names if frame[name].notna().any()]
+    """Return the columns that say anything: what is empty or zero on every row is left out."""
+    return [name for name in names if any(not showing.is_missing(v) and v != 0 for v in frame[name])]
 
 
 def _table(title: str, frame: pd.DataFrame) -> str:
-    return f"<h3>{escape(title)}</h3>{showing.show(frame, top=len(frame))._repr_html_()}"
+    named = frame.rename(columns=lambda name: str(name).replace("_", " "))
+    table = showing.show(named, top=len(frame))._repr_html_()
+    return f"<h3>{escape(title)}</h3>{table}"

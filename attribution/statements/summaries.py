@@ -14,7 +14,9 @@ from attribution.periods import Period
 from attribution.statements.charges import COSTS
 from attribution.statements.lines import Line
 
-_PARTS = ("direct", "shared", "of_unowned", "markup", "minimum", "adjustment")
+#: Which part of direct cost a rung of the ladder is; those not named are recovered.
+_OWNED = {"declared": "declared", "matched": "declared", "exclusive_key": "declared", "rule": "by_rule"}
+_PARTS = ("declared", "recovered", "by_rule", "direct", "shared", "of_unowned", "markup", "minimum", "adjustment")
 _PLACES = Decimal(1).scaleb(-12)
 _EXACT = Context(prec=60)
 #: States from the weakest: a statement is as good as the weakest of its providers.
@@ -54,6 +56,8 @@ def statements(
             continue
         row = rows[line["owner_team"]]
         row["of_unowned" if line["kind"] == "unowned_share" else line["kind"]] += line["amount"] or 0
+        if line["kind"] == "direct":
+            row[_OWNED.get(line["evidence"], "recovered")] += line["amount"] or 0
         row["amount"] += line["amount"] or 0
         row["cents"] += line.get("cents") or 0
         row["unpriced_calls"] += line["unpriced_calls"] or 0
