@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -12,11 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 import attribution as at
 from attribution import building, schema
+from attribution.cli import app
 from attribution.ledger import Ledger
-from tests.examples import call, identity, insert, ledger_of
+from tests.examples import FIXTURES, call, identity, insert, ledger_of
 from tests.invoice_examples import charged, invoiced, top_up
 
 ACME = Path(__file__).resolve().parents[1] / "sample_data" / "acme"
@@ -139,6 +142,17 @@ def test_calls_that_recorded_no_usage_bear_the_same_of_what_their_cell_is_billed
     ledger = trued(call("a", response_id="r-a", **lost), call("b", response_id="r-b", **lost), bill_line=[charged("l")])
 
     assert borne(ledger) == {"a": usd("0.50"), "b": usd("0.50")}
+
+
+def test_a_meter_that_no_call_recorded_is_borne_by_the_calls_of_its_day_and_model() -> None:
+    """Cached input that was recorded as fresh."""
+    ledger = trued(
+        question("a", 1000),
+        question("b", 3000),
+        bill_line=[charged("l", billed_cost="1"), charged("m", billed_cost="4", meter="cache_read")],
+    )
+
+    assert borne(ledger) == {"a": usd("1.25"), "b": usd("3.75")}
 
 
 def test_usage_that_nobody_recorded_stays_a_line() -> None:
@@ -446,3 +460,45 @@ def test_any_bill_and_any_calls_add_up_and_stay(
     once = dump(empty)
     at.true_up(empty, "2026-10")
     assert dump(empty) == once
+
+
+# ---- the command line
+
+DRAWDOWN = FIXTURES / "sources" / "focus" / "focus15draft_drawdown_via_prepayment_frontier_model_api.csv"
+
+
+def said(*arguments: str) -> Any:
+    """Run a command on the drawdown example of FOCUS and return its JSON."""
+    run = CliRunner().invoke(app, [*arguments, str(DRAWDOWN), "--json"])
+    assert run.exit_code == 0, run.output
+    return json.loads(run.stdout)
+
+
+def test_the_command_says_what_calls_and_lines_bear_to_the_last_digit() -> None:
+    told = said("true-up", "--period", "2025-05")
+
+    (row,) = told["rows"]
+    assert (row["billed_cost"], row["effective_cost"]) == ("500000.000000000000", "50.000000000000")
+    assert {line["cause"]: line["billed_cost"] for line in told["residual_lines"]} == {
+        "no_call": "0.000000000000",
+        "purchase": "500000.000000000000",
+    }
+
+
+def test_the_command_rolls_a_balance_forward() -> None:
+    (row,) = said("prepaid")["rows"]
+
+    assert [row[name] for name in ("purchased", "used", "closing", "status")] == [
+        "500000.000000000000", "50.000000000000", "499950.000000000000", "ties",
+    ]  # fmt: skip
+
+
+def test_the_commands_speak_to_people_too() -> None:
+    for command, words in (
+        (("true-up", "--period", "2025-05"), "What no call bears"),
+        (("prepaid",), "Opening + purchased"),
+        (("pools",), "There are no pools"),
+    ):
+        run = CliRunner().invoke(app, [*command, str(DRAWDOWN)])
+        assert run.exit_code == 0, run.output
+        assert words in run.stdout

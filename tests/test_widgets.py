@@ -15,6 +15,7 @@ from attribution import widgets
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
 from tests.examples import call, ledger_of
+from tests.invoice_examples import charged
 
 HOSTILE = "</script><script>alert(1)</script>"
 
@@ -245,3 +246,20 @@ def test_an_export_button_writes_one_file_and_springs_back(weeks: Ledger, tmp_pa
     assert [path.name for path in tmp_path.iterdir()] == ["2026-10-journal.csv"]
     assert panel.controls["journal"].value is False
     assert "of journal in" in panel.html
+
+
+def test_a_choice_of_provider_and_month_tells_its_bridge_and_its_worst_cells() -> None:
+    ledger = ledger_of(
+        call("a", input_tokens=4_000_000, output_tokens=0, model="gpt-5-mini"),
+        bill_line=[charged("l", billed_cost="1.50"), charged("m", provider="azure", source="azure_cost")],
+    )
+    at.price_events(ledger)
+    panel = widgets.bill_explorer(ledger)
+
+    panel.controls["provider"].value = "openai"
+
+    found = at.reconcile(ledger, "2026-10", "openai")
+    assert widgets.list_bills(ledger) == (["2026-10"], ["azure", "openai"])
+    assert found.headline.replace("'", "&#x27;") in panel.html
+    assert widgets.gaps_by_day(found)["gap"].sum() == found.days["gap"].sum()
+    assert list(widgets.worst_cells(found)["gap"]) == [Decimal("0.50")]

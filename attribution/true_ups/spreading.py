@@ -14,18 +14,26 @@ def spread_cells(ledger: Ledger, month: str) -> None:
     """Write `trued_share`: what each call bears of each cell it is in, and `trued_event`: of all.
 
     Weights are the calls' own costs; where no call of a cell has a cost, their quantities; where none recorded its
-    usage, each call counts the same. A cell without calls stays a line. A call that another month's invoice bills is
-    not billed twice.
+    usage, each call counts the same. A meter that no call recorded is borne by the calls of its day and model: by
+    those without usage (time-outs, streams) where there are any, else by all by their cost. A cell without calls
+    stays a line. A call that another month's invoice bills is not billed twice.
     """
     ledger.run(_CELLS)
     ledger.run(_USES, {"period": month})
-    ledger.run(_UNMETERED, {"period": month})
+    for calls, cost, quantity in (("not period_call.is_metered and not is_failed", "0", "0"), _BY_COST):
+        if ledger.value("select count(*) from trued_cell anti join trued_use using (cell_id)"):
+            ledger.run(_at_the_place(calls, cost, quantity), {"period": month})
     ledger.run(_WEIGHTS, {"largest": _LARGEST_WEIGHT})
     ledger.run(f"create or replace temp table trued_share as {_shares()}")
     ledger.run(_CALLS_COVERED)
     ledger.run(_EVENTS)
 
 
+_BY_COST = (
+    "period_call.is_metered",
+    "coalesce(event_cost.contracted_cost, event_cost.list_cost, 0) * 1000000000000",
+    "(coalesce(event.input_tokens, 0) + coalesce(event.output_tokens, 0)) * 1000000",
+)
 _CELLS = """
     create or replace temp table trued_cell as
     select cell_id, any_value(provider) as provider,
@@ -40,27 +48,41 @@ _USES = """
     anti join (select event_id from event_bill where billed_period <> $period) as billed using (event_id)
     group by cell_id, event_id
 """
-#: Where no call of a cell recorded its usage (time-outs, streams), the calls at that place are all that is known.
-_UNMETERED = f"""
-    insert into trued_use
-    with placed as (
-        select part.event_id, {pots.call_place("null")}
-        from (
-            select period_call.*, event_meter.is_long from period_call join event_meter using (event_id)
-            where not is_metered and not is_failed
-        ) as part
-        join side using (provider)
-        left join model_name as model on model.provider = part.provider and model.name = part.model
-        where {pots.IS_BILLED}
+
+
+def _at_the_place(calls: str, cost: str, quantity: str) -> str:
+    """Return the statement that lets calls at the place of a cell bear it, where none recorded its meter."""
+    met = " union all ".join(
+        "select empty.pot_id as cell_id, placed.event_id, placed.cost, placed.quantity from empty join placed "
+        "on placed.provider = empty.provider "
+        + "".join(f"and placed.{part} is not distinct from empty.{part} " for part in parts if part != "meter")
+        + f"where empty.level = '{level}'"
+        for level, parts in pots.LEVELS.items()
     )
-    select distinct pot.pot_id, placed.event_id, 0::hugeint, 0::hugeint
-    from (from pot semi join trued_cell on trued_cell.cell_id = pot.pot_id) as pot
-    join placed on placed.provider = pot.provider
-        and {" and ".join(f"(pot.{p} is null or pot.{p} = placed.{p})" for p in pots.PLACE if p != "meter")}
-    anti join (select distinct cell_id from trued_use) as metered on metered.cell_id = pot.pot_id
-    anti join (select event_id from event_bill where billed_period <> $period) as billed
-        on billed.event_id = placed.event_id
-"""
+    return f"""
+        insert into trued_use
+        with placed as (
+            select part.event_id, part.cost, part.quantity, {pots.call_place("null")}
+            from (
+                select period_call.*, event_meter.is_long, {cost} as cost, {quantity} as quantity
+                from period_call join event_meter using (event_id) join event using (event_id)
+                left join event_cost using (event_id)
+                where {calls}
+            ) as part
+            join side using (provider)
+            left join model_name as model on model.provider = part.provider and model.name = part.model
+            where {pots.IS_BILLED}
+        ),
+        empty as (
+            from pot semi join trued_cell on trued_cell.cell_id = pot.pot_id
+            anti join (select distinct cell_id from trued_use) as met on met.cell_id = pot.pot_id
+        ),
+        met as ({met})
+        select distinct cell_id, event_id, cast(cost as hugeint), cast(quantity as hugeint)
+        from met anti join (select event_id from event_bill where billed_period <> $period) as billed using (event_id)
+    """
+
+
 _WEIGHTS = """
     create or replace temp table trued_weight as
     with whole as (
