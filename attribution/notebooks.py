@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -53,6 +56,43 @@ def copy(folder: str | os.PathLike[str], *, force: bool = False) -> list[Path]:
         (target / path.name).write_bytes(path.read_bytes())
         written.append(target / path.name)
     return written
+
+
+def prepare(folder: str | os.PathLike[str]) -> list[Path]:
+    """Lay out a folder to work in: the guided notebooks, and the sample company in `sample_data`.
+
+    What is there already is kept as it is, so that preparing again loses nobody's work.
+
+    Returns
+    -------
+    list of Path
+        The notebooks in the folder, in their order.
+    """
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    for path in shipped():
+        if not (target / path.name).exists():
+            (target / path.name).write_bytes(path.read_bytes())
+    company = target / "sample_data" / "acme"
+    if not company.exists():
+        shutil.copytree(assets.root() / "sample_data" / "acme", company)
+    return [target / path.name for path in shipped()]
+
+
+def lab_command(folder: str | os.PathLike[str], port: int | None = None, *, browser: bool = True) -> list[str]:
+    """Return the command that opens JupyterLab on a folder: it asks no server for news, updates or extensions.
+
+    Raises
+    ------
+    QuestionError
+        Without the `notebooks` extra.
+    """
+    if importlib.util.find_spec("jupyterlab") is None:
+        raise QuestionError.no_extra("JupyterLab", "notebooks")
+    quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    command = [sys.executable, "-m", "jupyterlab", os.fspath(folder), *quiet, "--LabApp.extension_manager=readonly"]
+    command += [] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    return command + ([] if browser else ["--no-browser"])
 
 
 def build(paths: Iterable[str | os.PathLike[str]]) -> None:

@@ -104,7 +104,7 @@ def keep(page: Any, name: str, **options: Any) -> Path:
 @contextmanager
 def serving(command: list[str], folder: Path, home: Path, ready: str) -> Iterator[str]:
     """Yield the address of a server that is run for the block; its settings are those of a new user."""
-    port = _free_port()
+    port = free_port()
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "ATTRIBUTION_"))
     }
@@ -119,7 +119,7 @@ def serving(command: list[str], folder: Path, home: Path, ready: str) -> Iterato
             filled, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
         )
         try:
-            _wait(f"http://127.0.0.1:{port}{ready}", server, home / "server.log")
+            answer_of(f"http://127.0.0.1:{port}{ready}", server)
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()
@@ -144,23 +144,24 @@ def _settings(home: Path) -> Path:
     return settings
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
-def _wait(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def answer_of(address: str, server: subprocess.Popen[bytes]) -> bytes:
+    """Return what a server on this machine answers, once it is up."""
     for _ in range(600):
         if server.poll() is not None:
             break
         try:
             with urllib.request.urlopen(address, timeout=30) as answer:
-                if answer.status == 200:
-                    return
+                return bytes(answer.read())
         except (urllib.error.URLError, OSError):
             time.sleep(0.3)
-    raise AssertionError(f"{address} does not answer: {log.read_text(errors='replace')[-3000:]}")
+    raise AssertionError(f"{address} does not answer; the server's exit code is {server.poll()}")
 
 
 LAB = [

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.browsing import answer_of, free_port
 from tests.readme import ROOT, answer, block, commands
 
 
@@ -26,6 +29,10 @@ def clean(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """Return a fresh clone of what is committed."""
+    return clone_into(tmp_path)
+
+
+def clone_into(tmp_path: Path) -> Path:
     git = shutil.which("git")
     if git is None or not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: no fresh clone can be made")
@@ -93,30 +100,85 @@ def test_the_first_command_works_in_a_clean_clone_and_answers_what_the_readme_sa
     assert "<script src=" not in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.setup
-def test_a_wheel_installs_and_runs_outside_the_checkout(clone: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """Return a folder outside any checkout whose `venv` has the wheel with its notebooks extra, and its environment."""
+    tmp_path = tmp_path_factory.mktemp("wheel")
     environment = clean(tmp_path)
+    clone = clone_into(tmp_path)
     uv = str(Path(sys.executable).parent / "uv")
-    subprocess.run(
-        [uv, "build", "-q", "--wheel", "--system-certs", "-o", "dist"], cwd=clone, env=environment, check=True
-    )
+    build = [uv, "build", "-q", "--wheel", "--system-certs", "-o", "dist"]
+    subprocess.run(build, cwd=clone, env=environment, check=True)
     wheel = next((clone / "dist").glob("*.whl"))
     place = tmp_path / "elsewhere"
     place.mkdir()
     subprocess.run([uv, "venv", "-q", "-p", sys.executable, "venv"], cwd=place, env=environment, check=True)
-    install = [uv, "pip", "install", "-q", "--system-certs", "-p", "venv/bin/python", str(wheel)]
+    install = [uv, "pip", "install", "-q", "--system-certs", "-p", "venv/bin/python", f"{wheel}[notebooks]"]
     subprocess.run(install, cwd=place, env=environment, check=True)
     shutil.rmtree(clone)
-    run = subprocess.run(
-        ["venv/bin/attribution", "--version"], cwd=place, env=environment, capture_output=True, text=True, check=True
+    return place, environment
+
+
+def run_in(elsewhere: tuple[Path, dict[str, str]], *command: str) -> subprocess.CompletedProcess[str]:
+    place, environment = elsewhere
+    return subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.setup
+def test_a_wheel_installs_and_runs_outside_the_checkout(elsewhere: tuple[Path, dict[str, str]]) -> None:
+    assert run_in(elsewhere, "venv/bin/attribution", "--version").stdout.strip().endswith("0.1.0")
+
+    code = "import attribution as at; print(at.build_ledger(at.sample_path(), quiet=True))"
+    built = run_in(elsewhere, "venv/bin/python", "-c", code)
+
+    assert "cost events" in built.stdout, built.stderr[-2000:]
+
+
+@pytest.mark.setup
+def test_a_wheel_copies_its_notebooks_and_never_over_what_is_there(elsewhere: tuple[Path, dict[str, str]]) -> None:
+    names = sorted(path.name for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+    assert run_in(elsewhere, "venv/bin/attribution", "notebooks", "mine").returncode == 0
+    changed = elsewhere[0] / "mine" / names[0]
+    assert sorted(path.name for path in (elsewhere[0] / "mine").iterdir()) == names
+    changed.write_text("mine", encoding="utf-8")
+
+    again = run_in(elsewhere, "venv/bin/attribution", "notebooks", "mine")
+
+    assert again.returncode == 2
+    assert names[0] in again.stderr
+    assert changed.read_text(encoding="utf-8") == "mine"
+    assert run_in(elsewhere, "venv/bin/attribution", "notebooks", "mine", "--force").returncode == 0
+    assert changed.read_text(encoding="utf-8") != "mine"
+
+
+@pytest.mark.setup
+def test_a_notebook_of_the_wheel_runs_on_a_schedule(elsewhere: tuple[Path, dict[str, str]]) -> None:
+    run_in(elsewhere, "venv/bin/attribution", "notebooks", "scheduled")
+    source, out = "scheduled/05_bring_your_own_data.ipynb", "out.ipynb"
+
+    done = run_in(
+        elsewhere, "venv/bin/papermill", "-k", "python3", "-p", "file", "direct/research_2026-09.csv", source, out
     )
-    assert run.stdout.strip().endswith("0.1.0")
-    audit = subprocess.run(
-        ["venv/bin/python", "-c", "import attribution as at; print(at.build_ledger(at.sample_path(), quiet=True))"],
-        cwd=place,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "research_2026-09.csv" in (elsewhere[0] / out).read_text(encoding="utf-8")
+
+
+@pytest.mark.setup
+def test_a_wheel_opens_jupyterlab_on_a_copy_with_the_sample_company(elsewhere: tuple[Path, dict[str, str]]) -> None:
+    place, environment = elsewhere
+    port = str(free_port())
+    command = ["venv/bin/attribution", "lab", "work", "--no-browser", "--port", port]
+    running = subprocess.Popen(
+        command, cwd=place, env={**environment, "JUPYTER_TOKEN": "t"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )
-    assert "cost events" in audit.stdout
+    try:
+        listed = json.loads(answer_of(f"http://127.0.0.1:{port}/api/contents?token=t", running))
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+
+    names = {item["name"] for item in listed["content"]}
+    assert {"sample_data", "00_quick_start.ipynb", "05_bring_your_own_data.ipynb"} <= names
+    assert (place / "work" / "sample_data" / "acme" / "config" / "attribution.yaml").is_file()

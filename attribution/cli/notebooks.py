@@ -1,4 +1,4 @@
-"""`attribution notebooks`: the guided notebooks in a folder of yours."""
+"""`attribution notebooks` and `lab`: the guided notebooks in a folder of yours, and JupyterLab open on them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+DEFAULT_LAB = "attribution-lab"
+
 
 def register(app: typer.Typer) -> None:
-    """Add `notebooks`."""
+    """Add `notebooks` and `lab`."""
     app.command("notebooks")(copy_notebooks)
+    app.command("lab")(open_lab)
 
 
 def copy_notebooks(
@@ -30,3 +33,21 @@ def copy_notebooks(
     written = notebooks.copy(folder, force=force)
     typer.echo(f"{len(written)} notebooks in {folder}: {', '.join(path.name for path in written)}")
     typer.echo(f"Open them: jupyter lab {folder}")
+
+
+def open_lab(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Where to work; what is there is kept.")] = DEFAULT_LAB,
+    port: Annotated[int | None, typer.Option("--port", help="A fixed port; without it JupyterLab chooses.")] = None,
+    no_browser: Annotated[bool, typer.Option("--no-browser", help="Only serve; print the address.")] = False,
+) -> None:
+    """Open JupyterLab on a copy of the guided notebooks with the sample company; nothing leaves this machine."""
+    import subprocess
+
+    from attribution import notebooks
+
+    command = notebooks.lab_command(folder, port, browser=not no_browser)
+    books = notebooks.prepare(folder)
+    typer.echo(f"{len(books)} notebooks and sample_data/acme in {folder}; begin with {books[0].name}. Stop: Ctrl-C.")
+    code = subprocess.call(command)
+    if code:
+        raise typer.Exit(2)

@@ -113,9 +113,10 @@ def dropdown(label: str, options: list[Any], value: Any = None, width: str = "19
     """Return a drop-down of texts, or of (text, value) pairs; hidden characters are made visible."""
     w = toolkit()
     pairs = pairs_of(options)
-    chosen = value if value is not None else pairs[0][1] if pairs else None
+    values = [each for _, each in pairs]
+    index = values.index(value) if value in values else 0 if values else None
     return w.Dropdown(
-        options=pairs, value=chosen, description=label, style={"description_width": "initial"}, layout={"width": width}
+        options=pairs, index=index, description=label, style={"description_width": "initial"}, layout={"width": width}
     )
 
 
