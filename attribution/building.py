@@ -4,9 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
-from attribution import configuration, expectations, hops, loading, matching, ownership, pricing, true_ups
+from attribution import (
+    configuration,
+    expectations,
+    hops,
+    loading,
+    matching,
+    ownership,
+    pricing,
+    progress,
+    true_ups,
+)
 from attribution.ledger import Ledger, open_ledger
 from attribution.loading import Loaded
 from attribution.reading import Limits
@@ -59,8 +70,26 @@ def build_ledger(
     [{'owner_team': 'support', 'calls': 2}]
     """
     ledger = open_ledger(path)
-    add(ledger, *inputs, config=config, source=source, mapping=mapping, options=options, limits=limits, quiet=quiet)
+    with nullcontext() if quiet else progress.counting(_count(inputs)) as tell:
+        loaded = add(
+            ledger,
+            *inputs,
+            config=config,
+            source=source,
+            mapping=mapping,
+            options=options,
+            limits=limits,
+            quiet=True,
+            tell=tell,
+        )
+    if not quiet:
+        print(summarize(loaded))  # noqa: T201 - the summary is the point
     return ledger
+
+
+def _count(inputs: tuple[Any, ...]) -> int:
+    """Return how many files and frames there are to load."""
+    return sum(sum(1 for _ in loading.expand(os.fspath(i))) if isinstance(i, str | os.PathLike) else 1 for i in inputs)
 
 
 def add(

@@ -79,8 +79,12 @@ def prepare(folder: str | os.PathLike[str]) -> list[Path]:
     return [target / path.name for path in shipped()]
 
 
-def lab_command(folder: str | os.PathLike[str], port: int | None = None, *, browser: bool = True) -> list[str]:
+def lab_command(
+    folder: str | os.PathLike[str], port: int | None = None, *, browser: bool = True, more: Iterable[str] = ()
+) -> list[str]:
     """Return the command that opens JupyterLab on a folder: it asks no server for news, updates or extensions.
+
+    `more` are JupyterLab's own options, such as `--allow-root` in a container.
 
     Raises
     ------
@@ -92,7 +96,7 @@ def lab_command(folder: str | os.PathLike[str], port: int | None = None, *, brow
     quiet = ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     command = [sys.executable, "-m", "jupyterlab", os.fspath(folder), *quiet, "--LabApp.extension_manager=readonly"]
     command += [] if port is None else [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
-    return command + ([] if browser else ["--no-browser"])
+    return [*command, *([] if browser else ["--no-browser"]), *more]
 
 
 def build(paths: Iterable[str | os.PathLike[str]]) -> None:
@@ -103,7 +107,7 @@ def build(paths: Iterable[str | os.PathLike[str]]) -> None:
     for path in map(Path, paths):
         book = nbformat.read(path, as_version=4)
         client = NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
-        client.execute()
+        client.execute(env={**os.environ, "ATTRIBUTION_PROGRESS": "off"})
         path.write_text(as_text(book), encoding="utf-8", newline="\n")
 
 

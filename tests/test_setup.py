@@ -168,7 +168,7 @@ def test_a_notebook_of_the_wheel_runs_on_a_schedule(elsewhere: tuple[Path, dict[
 def test_a_wheel_opens_jupyterlab_on_a_copy_with_the_sample_company(elsewhere: tuple[Path, dict[str, str]]) -> None:
     place, environment = elsewhere
     port = str(free_port())
-    command = ["venv/bin/attribution", "lab", "work", "--no-browser", "--port", port]
+    command = ["venv/bin/attribution", "lab", "work", "--no-browser", "--port", port, "--allow-root"]
     running = subprocess.Popen(
         command, cwd=place, env={**environment, "JUPYTER_TOKEN": "t"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
     )

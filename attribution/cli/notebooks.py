@@ -12,7 +12,7 @@ DEFAULT_LAB = "attribution-lab"
 def register(app: typer.Typer) -> None:
     """Add `notebooks` and `lab`."""
     app.command("notebooks")(copy_notebooks)
-    app.command("lab")(open_lab)
+    app.command("lab", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(open_lab)
 
 
 def copy_notebooks(
@@ -36,16 +36,17 @@ def copy_notebooks(
 
 
 def open_lab(
+    ctx: typer.Context,
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where to work; what is there is kept.")] = DEFAULT_LAB,
     port: Annotated[int | None, typer.Option("--port", help="A fixed port; without it JupyterLab chooses.")] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only serve; print the address.")] = False,
 ) -> None:
-    """Open JupyterLab on a copy of the guided notebooks with the sample company; nothing leaves this machine."""
+    """Open JupyterLab on a copy of the guided notebooks with the sample company; its own options are passed on."""
     import subprocess
 
     from attribution import notebooks
 
-    command = notebooks.lab_command(folder, port, browser=not no_browser)
+    command = notebooks.lab_command(folder, port, browser=not no_browser, more=ctx.args)
     books = notebooks.prepare(folder)
     typer.echo(f"{len(books)} notebooks and sample_data/acme in {folder}; begin with {books[0].name}. Stop: Ctrl-C.")
     code = subprocess.call(command)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from attribution import showing
+from attribution import progress
 from attribution.errors import LedgerError, SourceError
+from attribution.progress import waiting as waiting
 
 if TYPE_CHECKING:
     from attribution.ledger import Ledger
@@ -43,8 +43,6 @@ Period = Annotated[
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to write the HTML page.")]
 WriteHtml = Annotated[bool, typer.Option("--html", help="Write an HTML page too; always says where.")]
 
-_PATH_SHOWN = 32
-
 
 @contextmanager
 def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loaded]]:
@@ -53,7 +51,7 @@ def opened(paths: list[str], config: str | None) -> Iterator[tuple[Ledger, Loade
     from attribution.ledger import open_ledger
 
     with open_ledger() as ledger:
-        with telling(paths) as tell:
+        with progress.counting(_count(paths)) as tell:
             loaded = building.add(ledger, *paths, config=config, quiet=True, tell=tell)
         if not loaded.files:
             raise SourceError.nothing_loaded(paths, loaded.refused, loaded.passed_over)
@@ -74,7 +72,7 @@ def opened_file(paths: list[str] | None, config: str | None, file: str | None) -
         return
     with open_ledger(file) as ledger:
         if paths or config is not None:
-            with telling(paths or []) as tell:
+            with progress.counting(_count(paths or [])) as tell:
                 building.add(ledger, *(paths or ()), config=config, quiet=True, tell=tell)
         yield ledger
 
@@ -85,39 +83,8 @@ def require_calls(ledger: Ledger) -> None:
         raise LedgerError.empty("provider calls", "Load traces, gateway logs or call records, not only bills.")
 
 
-@contextmanager
-def telling(paths: list[str]) -> Iterator[Callable[[str], None] | None]:
-    """Show which file is being read, how many there are and the elapsed time; on a terminal only."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
+def _count(paths: list[str]) -> int:
+    """Return how many files the paths stand for."""
     from attribution.loading import expand
 
-    total = sum(1 for path in paths for _ in expand(path))
-    text = TextColumn("{task.description}", markup=False)
-    columns = (SpinnerColumn(), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(), text)
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("", total=total)
-
-        def tell(path: str) -> None:
-            progress.update(task, advance=1, description=showing.visible(path[-_PATH_SHOWN:]))
-
-        yield tell
-
-
-@contextmanager
-def waiting(what: str) -> Iterator[None]:
-    """Show a spinner with the elapsed time while the block runs; on a terminal only."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task(what, total=None)
-        yield
+    return sum(1 for path in paths for _ in expand(path))
