@@ -43,6 +43,7 @@ def resolve_owners(ledger: Ledger) -> None:
         ledger.run("delete from owner_share")
         recovered.prepare(ledger)
         recovered.by_exclusive_key(ledger)
+        pointers.collect_signposts(ledger)
         for field in FIELDS:
             recovered.from_spans_above(ledger, field)
             pointers.from_links(ledger, field)
@@ -68,10 +69,28 @@ def _write(ledger: Ledger) -> None:
         f"""
         create or replace table event_owner as
         with best as (select event_id, {best} from found group by event_id),
+        unowned as (
+            select event_id, request_id from event semi join (select event_id from carried where owner_team is null)
+                using (event_id)
+        ),
+        asked as (
+            select distinct request_id, trace_id from event semi join unowned using (request_id)
+        ),
+        owned_trace as (
+            select distinct trace_id from span
+            semi join (select trace_id from asked union all select request_id from asked) using (trace_id)
+            where owner_team is not null
+        ),
+        told as (
+            select request_id from asked semi join owned_trace using (trace_id)
+            union
+            select request_id from asked semi join owned_trace on owned_trace.trace_id = asked.request_id
+        ),
+        lost as (select event_id from unowned semi join told using (request_id)),
         resolved as (
             select carried.event_id, {picked}, carried.claimed_team,
                 coalesce(crossing.reason, carried.reason, disputed.reason, case
-                    when told.request_id is not null then 'lost_at_hop'
+                    when lost.event_id is not null then 'lost_at_hop'
                     when carried.claimed_team is not null then 'claimed_only'
                     else 'never_owned' end) as reason_if_none
             from carried
@@ -80,7 +99,7 @@ def _write(ledger: Ledger) -> None:
                 using (event_id)
             left join (select event_id, min(reason) as reason from disputed group by event_id) as disputed
                 using (event_id)
-            left join told on told.request_id = carried.request_id
+            left join lost using (event_id)
         )
         select {column_list(names)} from (
             select *, case when owner_team is null then reason_if_none end as owner_reason from resolved

@@ -15,74 +15,77 @@ def collect(ledger: Ledger, fields: tuple[str, ...]) -> None:
     are a conflict that no order of files may settle: the field stays empty.
     """
     ledger.run("delete from conflict where kind = 'owner'")
-    rest = ", ".join(
-        f"arg_min({f}, rank) as {f}, count(distinct {f}) as {f}_values, "
-        f"min(authority) filter (where {f} is not null) as {f}_authority, "
-        f"arg_min(observation_id, rank) filter (where {f} is not null) as {f}_from"
-        for f in fields
-    )
+    filled = _filled(ledger, (*fields, "claimed_team"))
+    said = ", ".join(name for name in filled if name != "owner_team") or "null"
     ledger.run(
         f"""
         create or replace temp table carried as
         with said as (
-            select event_id, rank, observation_id, {_AUTHORITY} as authority, claimed_team, ownership_flags,
-                {", ".join(f for f in fields if f != "owner_team")},
-                coalesce(team_alias.canonical, event_record.owner_team) as owner_team
-            from event_record
+            select event_id, rank, observation_id, cast({_AUTHORITY} as utinyint) as authority, {said},
+                coalesce(team_alias.canonical, observation.owner_team) as owner_team
+            from event_observation join observation using (observation_id)
             left join alias as team_alias
-                on team_alias.kind = 'team' and team_alias.name = event_record.owner_team
-                and event_record.started_at >= coalesce(team_alias.valid_from, timestamp '1970-01-01')
-                and event_record.started_at < coalesce(team_alias.valid_to, timestamp '2999-12-31')
-        ),
-        one as (select * from said where rank = 1),
-        two as (select * from said where rank = 2),
-        more as (
-            select event_id, {rest}, arg_min(claimed_team, rank) as claimed_team,
-                flatten(list(coalesce(ownership_flags, []) order by rank)) as ownership_flags
-            from said where rank > 2 group by event_id
+                on team_alias.kind = 'team' and team_alias.name = observation.owner_team
+                and observation.started_at >= coalesce(team_alias.valid_from, timestamp '1970-01-01')
+                and observation.started_at < coalesce(team_alias.valid_to, timestamp '2999-12-31')
         ),
         merged as (
-            select one.event_id, {", ".join(_merge(f) for f in fields)},
-                coalesce(one.claimed_team, two.claimed_team, more.claimed_team) as claimed_team,
-                list_concat(one.ownership_flags, list_concat(two.ownership_flags, more.ownership_flags)) as flags
-            from one left join two using (event_id) left join more using (event_id)
-        )
-        select merged.* exclude (flags), event.request_id, event.trace_id, event.started_at, event.api_key_id,
-            event.project_id, event.provider,
-            case when owner_team_values > 1 then 'conflicting'
-                 when list_contains(flags, 'owner_team:not_text') then 'not_text'
-                 when list_contains(flags, 'owner_team:too_long') then 'too_long'
-                 when len(list_filter(flags, lambda f: starts_with(f, 'owner_team:personal_data'))) > 0
-                    then 'personal_data'
-                 when list_contains(flags, 'sent_not_stored') then 'sent_not_stored' end as reason
-        from merged join event using (event_id)
+            select event_id, min(authority) filter (where rank = 1) as speaker,
+                {"".join(_roll_up(f) for f in fields if f in filled)}
+                arg_min(observation_id, rank) filter (where owner_team is not null) as owner_record,
+                {"arg_min(claimed_team, rank)" if "claimed_team" in filled else "cast(null as varchar)"} as claimed_team
+            from said group by event_id
+        ),
+        flawed as ({_FLAWED})
+        select merged.event_id, {", ".join(_merge(f) if f in filled else _leave_empty(f) for f in fields)},
+            cast(owner_record as varchar) as owner_team_from, claimed_team,
+            case when owner_team_values > 1 then 'conflicting' else flawed.reason end as reason
+        from merged left join flawed using (event_id)
         """
     )
     for field in fields:
-        _note_conflicts(ledger, field)
+        if field in filled and ledger.value(f"select count(*) from carried where {field}_values > 1"):
+            _note_conflicts(ledger, field)
+
+
+def _filled(ledger: Ledger, names: tuple[str, ...]) -> list[str]:
+    """Return the columns that at least one record fills; the others need no work."""
+    counts = ledger.rows(f"select {', '.join(f'count({name})' for name in names)} from observation")[0]
+    return [name for name, count in zip(names, counts, strict=True) if count]
+
+
+def _roll_up(field: str) -> str:
+    return (
+        f"min({field}) as {field}_least, max({field}) as {field}_most, "
+        f"min(authority) filter (where {field} is not null) as {field}_authority, "
+    )
 
 
 def _merge(field: str) -> str:
-    """Take the value of the best record, unless two records differ; say on which kind of record it stood."""
-    first = f"coalesce(one.{field}, two.{field}, more.{field})"
-    differs = (
-        f"coalesce(one.{field} <> two.{field}, false) or coalesce(coalesce(one.{field}, two.{field}) <> more.{field}, "
-        f"false) or coalesce(more.{field}_values > 1, false)"
-    )
-    at_the_call = (
-        f"one.{field} is not null or (two.{field} is not null and two.authority <= one.authority) "
-        f"or coalesce(more.{field}_authority <= one.authority, false)"
-    )
-    record = (
-        f"case when one.{field} is not null then one.observation_id when two.{field} is not null "
-        f"then two.observation_id else more.{field}_from end"
-    )
+    """Take the value that all records agree on; say on which kind of record it stood."""
     return (
-        f"case when {differs} then null else {first} end as {field}, "
-        f"case when {at_the_call} then 'declared' else 'matched' end as {field}_evidence, "
-        f"cast({record} as varchar) as {field}_from, "
-        f"case when {differs} then 2 when {first} is null then 0 else 1 end as {field}_values"
+        f"case when {field}_least = {field}_most then {field}_least end as {field}, "
+        f"case when {field}_authority <= speaker then 'declared' else 'matched' end as {field}_evidence, "
+        f"case when {field}_least <> {field}_most then 2 when {field}_least is null then 0 else 1 end as {field}_values"
     )
+
+
+def _leave_empty(field: str) -> str:
+    return f"cast(null as varchar) as {field}, 'matched' as {field}_evidence, 0 as {field}_values"
+
+
+#: The first reason why the team that a record sent is not kept.
+_FLAWED = """
+    select event_id, case when bool_or(list_contains(ownership_flags, 'owner_team:not_text')) then 'not_text'
+        when bool_or(list_contains(ownership_flags, 'owner_team:too_long')) then 'too_long'
+        when bool_or(len(list_filter(ownership_flags, lambda f: starts_with(f, 'owner_team:personal_data'))) > 0)
+            then 'personal_data'
+        when bool_or(list_contains(ownership_flags, 'sent_not_stored')) then 'sent_not_stored' end as reason
+    from event_observation
+    join (select observation_id, ownership_flags from observation where len(ownership_flags) > 0)
+        using (observation_id)
+    group by event_id
+"""
 
 
 def _note_conflicts(ledger: Ledger, field: str) -> None:

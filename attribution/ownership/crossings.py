@@ -95,9 +95,9 @@ _CALLERS = """
 _DECIDED = """
     create or replace temp table caller as
     select caller.*, min(policy.policy) as policy
-    from caller join carried using (event_id)
-    left join policy on coalesce(carried.started_at, timestamp '2999-12-30') >= policy.valid_from
-        and coalesce(carried.started_at, timestamp '2999-12-30') < policy.valid_to
+    from caller join event using (event_id)
+    left join policy on coalesce(event.started_at, timestamp '2999-12-30') >= policy.valid_from
+        and coalesce(event.started_at, timestamp '2999-12-30') < policy.valid_to
     group by all
 """
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from attribution.ancestry import find_nearest_above
 from attribution.ledger import Ledger
-from attribution.ownership.recovered import RUNGS
+from attribution.ownership.recovered import RUNGS, is_on_spans
 
 #: A request crosses a few queues; pointers that lead in a circle end here.
 _MOST_HOPS = 16
+
+
+def collect_signposts(ledger: Ledger) -> None:
+    """Write `signpost`: the spans that point to other traces, for all fields alike."""
+    ledger.run(_SIGNPOSTS)
 
 
 def from_links(ledger: Ledger, field: str) -> None:
@@ -26,14 +31,13 @@ def from_links(ledger: Ledger, field: str) -> None:
             break
         _ask(ledger, field)
     _conclude(ledger, field)
-    for name in ("needy", "signpost", "bearer", "post", "pointer", "reached"):
+    for name in ("needy", "bearer", "post", "pointer", "reached"):
         ledger.run(f"drop table if exists {name}")
 
 
 def _start(ledger: Ledger, field: str) -> bool:
     """Collect the calls that need the field: `needy(event_id, trace_id, span_id)`; say whether any pointer exists."""
-    ledger.run(_SIGNPOSTS)
-    if not ledger.value("select count(*) from signpost"):
+    if not ledger.value("select count(*) from signpost") or not is_on_spans(ledger, field):
         return False
     ledger.run(
         f"""

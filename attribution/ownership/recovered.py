@@ -7,13 +7,13 @@ from attribution.ledger import Ledger
 
 RUNGS = {"exclusive_key": 3, "inherited": 4, "linked": 5, "trace": 6, "rule": 7}
 _VALID = (
-    "carried.started_at >= coalesce({0}.valid_from, timestamp '1970-01-01') "
-    "and carried.started_at < coalesce({0}.valid_to, timestamp '2999-12-31')"
+    "event.started_at >= coalesce({0}.valid_from, timestamp '1970-01-01') "
+    "and event.started_at < coalesce({0}.valid_to, timestamp '2999-12-31')"
 )
 
 
 def prepare(ledger: Ledger) -> None:
-    """Make the tables that the rungs write: `found`, `crossing`, `told`, and the spans of each call."""
+    """Make the tables that the rungs write: `found`, `crossing`, `disputed`, and the spans of each call."""
     ledger.run(
         "create or replace temp table found "
         "(event_id uuid, field varchar, value varchar, evidence varchar, rung integer, came_from varchar)"
@@ -28,15 +28,6 @@ def prepare(ledger: Ledger) -> None:
         where observation.span_id is not null and observation.trace_id is not null
         """
     )
-    ledger.run(
-        """
-        create or replace temp table told as
-        with owned_trace as (select distinct trace_id from span where owner_team is not null)
-        select request_id from event semi join owned_trace on owned_trace.trace_id = event.trace_id
-        union
-        select request_id from event semi join owned_trace on owned_trace.trace_id = event.request_id
-        """
-    )
 
 
 def clear(ledger: Ledger) -> None:
@@ -46,7 +37,6 @@ def clear(ledger: Ledger) -> None:
         "found",
         "crossing",
         "call_span",
-        "told",
         "needy",
         "bearer",
         "above",
@@ -66,19 +56,22 @@ def by_exclusive_key(ledger: Ledger) -> None:
 
 
 def _by_key(ledger: Ledger, evidence: str, is_exclusive: bool) -> None:
+    if not ledger.value("select count(*) from key where is_exclusive = $is_exclusive", {"is_exclusive": is_exclusive}):
+        return
     ledger.run(
         f"""
         create or replace temp table needy as
-        with shown as (
-            select event_id, api_key_id as key_id from event_record where api_key_id is not null
+        with unowned as (select event_id from carried where owner_team is null and owner_team_values = 0),
+        record as (select event_id, api_key_id, project_id from event_record semi join unowned using (event_id)),
+        shown as (
+            select event_id, api_key_id as key_id from record where api_key_id is not null
             union
-            select event_id, project_id from event_record where project_id is not null
+            select event_id, project_id from record where project_id is not null
         )
-        select carried.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
-        from carried join shown using (event_id) join key
-            on key.key_id = shown.key_id and (key.provider is null or key.provider = carried.provider)
-            and key.is_exclusive = $is_exclusive and key.is_shared is not true and {_VALID.format("key")}
-        where carried.owner_team is null and carried.owner_team_values = 0
+        select shown.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
+        from shown join event using (event_id) join key
+            on key.key_id = shown.key_id and (key.provider is null or key.provider = event.provider)
+            and key.is_exclusive = $is_exclusive and {_VALID.format("key")}
         """,
         {"is_exclusive": is_exclusive},
     )
@@ -102,8 +95,15 @@ def _find_agreed(ledger: Ledger, evidence: str, reason: str) -> None:
     )
 
 
+def is_on_spans(ledger: Ledger, field: str) -> bool:
+    """Say whether any span carries the field; where none does, no path can lead to it."""
+    return bool(ledger.value(f"select count({field}) from span"))
+
+
 def from_spans_above(ledger: Ledger, field: str) -> None:
     """Inherit a field from the nearest span above the call that carries it."""
+    if not is_on_spans(ledger, field):
+        return
     ledger.run(
         f"""
         create or replace temp table needy as
@@ -111,11 +111,12 @@ def from_spans_above(ledger: Ledger, field: str) -> None:
         where carried.{field} is null and carried.{field}_values = 0
         """
     )
-    ledger.run(
-        f"create or replace temp table bearer as select distinct trace_id, span_id from span where {field} is not null"
-    )
-    if not ledger.value("select count(*) from needy") or not ledger.value("select count(*) from bearer"):
+    if not ledger.value("select count(*) from needy"):
         return
+    ledger.run(
+        "create or replace temp table bearer as select distinct trace_id, span_id "
+        f"from span semi join needy using (trace_id) where {field} is not null"
+    )
     find_nearest_above(ledger, "needy", "bearer", "above")
     ledger.run(
         f"""
@@ -136,12 +137,14 @@ def from_spans_above(ledger: Ledger, field: str) -> None:
 
 def name_teams(ledger: Ledger) -> None:
     """Call the teams that spans carry by the names that stated aliases give them."""
+    if not ledger.value("select count(*) from alias where kind = 'team'"):
+        return
     ledger.run(
         f"""
         update found set value = alias.canonical
-        from alias, carried
+        from alias, event
         where alias.kind = 'team' and found.field = 'owner_team' and found.value = alias.name
-            and carried.event_id = found.event_id and {_VALID.format("alias")}
+            and event.event_id = found.event_id and {_VALID.format("alias")}
         """
     )
 
@@ -155,20 +158,26 @@ def from_the_request(ledger: Ledger, field: str) -> None:
             select event_id, arg_min(value, (rung, value)) as value from found
             where field = $field and rung < $rung group by event_id
         ),
-        owned as (
-            select carried.request_id, carried.event_id, coalesce(carried.{field}, best.value) as value,
-                carried.{field}_values > 1 as is_disputed
-            from carried left join best using (event_id)
-            where carried.trace_id is not null
+        unowned as (
+            select event_id from carried anti join best using (event_id)
+            where carried.{field} is null and carried.{field}_values <= 1
+        ),
+        request as (
+            select event_id, request_id from event semi join unowned using (event_id) where trace_id is not null
         ),
         agreed as (
             select request_id, min(value) as value, cast(min(event_id) as varchar) as witness
-            from owned where value is not null and not is_disputed
+            from (
+                select event.request_id, event_id, coalesce(carried.{field}, best.value) as value
+                from event semi join request using (request_id) join carried using (event_id)
+                left join best using (event_id)
+                where event.trace_id is not null and carried.{field}_values <= 1
+            )
+            where value is not null
             group by request_id having count(distinct value) = 1
         )
-        select owned.event_id, $field, agreed.value, 'trace', $rung, 'event:' || agreed.witness
-        from owned join agreed using (request_id)
-        where owned.value is null and not owned.is_disputed
+        select request.event_id, $field, agreed.value, 'trace', $rung, 'event:' || agreed.witness
+        from request join agreed using (request_id)
         """,
         {"field": field, "rung": RUNGS["trace"]},
     )
@@ -185,7 +194,7 @@ def by_rules(ledger: Ledger) -> None:
             f"""
             create or replace temp table needy as
             select carried.event_id, $field as field, rule.{field} as value, 'rule:' || rule.rule_id as came_from
-            from seen join carried using (event_id)
+            from seen join carried using (event_id) join event using (event_id)
             join ownership_rule as rule
                 on rule.field = seen.name and rule.{field} is not null and {_VALID.format("rule")}
                 and case rule.match when 'equals' then seen.value = rule.pattern
