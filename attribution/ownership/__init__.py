@@ -52,42 +52,61 @@ def resolve_owners(ledger: Ledger) -> None:
         for field in FIELDS:
             recovered.from_the_request(ledger, field)
         recovered.by_rules(ledger)
+        _pick_best(ledger)
+        ledger.run(_LOST)
         _write(ledger)
         recovered.clear(ledger)
 
 
+def _pick_best(ledger: Ledger) -> None:
+    """Write `best`: one row per event for which anything was found, with the best rung of each field."""
+    best = ", ".join(
+        f"max({column}) filter (where field = '{field}') as {field}_{column}"
+        for field in FIELDS
+        for column in ("value", "evidence", "came_from")
+    )
+    ledger.run(
+        f"""
+        create or replace temp table best as
+        with first_found as (
+            select event_id, field, value, evidence, came_from from found
+            qualify row_number() over (partition by event_id, field order by rung, value, came_from) = 1
+        )
+        select event_id, {best} from first_found group by event_id
+        """
+    )
+
+
+#: Calls without a team in whose request some span carries one.
+_LOST = """
+    create or replace temp table lost as
+    with unowned as (
+        select event_id, request_id from event
+        semi join (select event_id from carried where owner_team is null) using (event_id)
+    ),
+    asked as (select distinct request_id, trace_id from event semi join unowned using (request_id)),
+    owned_trace as (
+        select distinct trace_id from span
+        semi join (select trace_id from asked union select request_id from asked) using (trace_id)
+        where owner_team is not null
+    ),
+    told as (
+        select request_id from asked semi join owned_trace using (trace_id)
+        union
+        select request_id from asked semi join owned_trace on owned_trace.trace_id = asked.request_id
+    )
+    select event_id from unowned semi join told using (request_id)
+"""
+
+
 def _write(ledger: Ledger) -> None:
     """Take what the call carries, else the best rung of what was recovered; state why a call has no owner."""
-    best = ", ".join(
-        f"arg_min(struct_pack(value := value, evidence := evidence, came_from := came_from), (rung, value, came_from)) "
-        f"filter (where field = '{field}') as {field}"
-        for field in FIELDS
-    )
     picked = ", ".join(_pick(field, evidence) for field, evidence in FIELDS.items())
     names = schema.table("cost_event").of_step("own").names
     ledger.run(
         f"""
         create or replace table event_owner as
-        with best as (select event_id, {best} from found group by event_id),
-        unowned as (
-            select event_id, request_id from event semi join (select event_id from carried where owner_team is null)
-                using (event_id)
-        ),
-        asked as (
-            select distinct request_id, trace_id from event semi join unowned using (request_id)
-        ),
-        owned_trace as (
-            select distinct trace_id from span
-            semi join (select trace_id from asked union all select request_id from asked) using (trace_id)
-            where owner_team is not null
-        ),
-        told as (
-            select request_id from asked semi join owned_trace using (trace_id)
-            union
-            select request_id from asked semi join owned_trace on owned_trace.trace_id = asked.request_id
-        ),
-        lost as (select event_id from unowned semi join told using (request_id)),
-        resolved as (
+        with resolved as (
             select carried.event_id, {picked}, carried.claimed_team,
                 coalesce(crossing.reason, carried.reason, disputed.reason, case
                     when lost.event_id is not null then 'lost_at_hop'
@@ -110,7 +129,7 @@ def _write(ledger: Ledger) -> None:
 
 def _pick(field: str, evidence: str | None) -> str:
     is_blocked = "crossing.event_id is not null" if field == "owner_team" else "false"
-    value = f"case when {is_blocked} then null else coalesce(carried.{field}, best.{field}.value) end as {field}"
+    value = f"case when {is_blocked} then null else coalesce(carried.{field}, best.{field}_value) end as {field}"
     if evidence is None:
         return value
     # A shared call is owned by evidence, by several teams at once; what each bears is in `owner_share`.
@@ -120,12 +139,12 @@ def _pick(field: str, evidence: str | None) -> str:
     )
     rung = (
         f"case when {is_blocked} then {shared} when carried.{field} is not null then carried.{field}_evidence "
-        f"else coalesce(best.{field}.evidence, 'none') end as {evidence}"
+        f"else coalesce(best.{field}_evidence, 'none') end as {evidence}"
     )
     if field != "owner_team":
         return f"{value}, {rung}"
     came_from = (
         f"case when {is_blocked} then null when carried.{field} is not null then carried.{field}_from "
-        f"else best.{field}.came_from end as owner_from"
+        f"else best.{field}_came_from end as owner_from"
     )
     return f"{value}, {rung}, {came_from}"
