@@ -73,7 +73,7 @@ def _by_key(ledger: Ledger, evidence: str, is_exclusive: bool) -> None:
         select shown.event_id, 'owner_team' as field, key.owner_team as value, 'key:' || key.key_id as came_from
         from shown join event using (event_id) join key
             on key.key_id = shown.key_id and (key.provider is null or key.provider = event.provider)
-            and key.is_exclusive = $is_exclusive and {_VALID.format("key")}
+            and key.is_exclusive = $is_exclusive and key.is_shared is not true and {_VALID.format("key")}
         """,
         {"is_exclusive": is_exclusive},
     )
