@@ -164,7 +164,9 @@ class Ledger:
             self._connection.execute("commit")
 
 
-def open_ledger(path: str | os.PathLike[str] = ":memory:", *, read_only: bool = False) -> Ledger:
+def open_ledger(
+    path: str | os.PathLike[str] = ":memory:", *, read_only: bool = False, memory_limit: str | None = None
+) -> Ledger:
     """Open a ledger, in memory or in a file, and create its tables when they are not there.
 
     Parameters
@@ -173,6 +175,9 @@ def open_ledger(path: str | os.PathLike[str] = ":memory:", *, read_only: bool = 
         A DuckDB file, made when missing; `:memory:` keeps nothing.
     read_only
         Open without the right to change it; several readers may do so at once.
+    memory_limit
+        Memory that the engine may take, such as `4GB`; what needs more goes to disk. Most of the machine's when not
+        given.
 
     Returns
     -------
@@ -199,6 +204,8 @@ def open_ledger(path: str | os.PathLike[str] = ":memory:", *, read_only: bool = 
         "allow_persistent_secrets": False,
         "python_enable_replacements": False,
     }
+    if memory_limit is not None:
+        settings["memory_limit"] = memory_limit
     try:
         connection = duckdb.connect(name, read_only=read_only, config=settings)
     except duckdb.Error as error:

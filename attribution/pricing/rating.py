@@ -18,7 +18,7 @@ from attribution.pricing.compiling import Alias, Cell, Key, compile_card
 from attribution.pricing.contracts import apply_terms, read_terms
 from attribution.pricing.meters import unit_of
 from attribution.pricing.storing import shipped_book
-from attribution.usage import TOKEN_COLUMNS
+from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
 _PICO = 10**12
 _INTEGER = pa.decimal128(38, 0)
@@ -53,17 +53,22 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
     ...     ledger.sql("select count(*) as priced from cost_event where list_cost is not null")["priced"].item()
     0
     """
-    prices = book or shipped_book()
-    terms = read_terms(ledger)
-    cells = list(apply_terms(compile_card(prices, _keys(ledger), _aliases(ledger)), terms))
     with ledger.transaction():
-        shape = _write_card(ledger, prices, cells, bool(terms))
-        ledger.run(statements.event_rate(shape))
-        ledger.run(statements.event_rate_name())
+        shape = choose_rates(ledger, book or shipped_book())
         ledger.run(statements.store_costs(shape))
         ledger.run(statements.line_item(shape))
         ledger.run(statements.event_meter(shape))
         ledger.run(statements.event_other_meter(shape))
+
+
+def choose_rates(ledger: Ledger, book: PriceBook) -> statements.Shape:
+    """Write the card of the rates that the events need and the view that chooses among them, and return its shape."""
+    terms = read_terms(ledger)
+    cells = list(apply_terms(compile_card(book, _keys(ledger), _aliases(ledger)), terms))
+    shape = _write_card(ledger, book, cells, bool(terms))
+    ledger.run(statements.event_rate(shape))
+    ledger.run(statements.event_rate_name())
+    return shape
 
 
 def _keys(ledger: Ledger) -> list[Key]:
@@ -88,6 +93,7 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
     divisors = _divisor(listed), _divisor(paid)
     columns = {"rate": _whole(listed, divisors[0]), "contract": _whole(paid, divisors[1])}
     used, has_other = _used(ledger)
+    columns_used = tuple(c for c in TOKEN_COLUMNS if used[c] > 0 or c in ("input_tokens", "output_tokens"))
     casts = ", ".join(
         f"cast({card}_{meter} as {_integer(values, used)}) as {card}_{meter}"
         for card, values in columns.items()
@@ -109,7 +115,7 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         {"fingerprint": book.fingerprint, "as_of": book.as_of},
     )
     return statements.Shape(
-        columns=tuple(c for c in TOKEN_COLUMNS if used[c] > 0 or c in ("input_tokens", "output_tokens")),
+        columns=columns_used,
         keys=_telling({cell.key for cell in cells}),
         has_other=has_other,
         has_windows=any(cell.is_windowed for cell in cells),
@@ -117,7 +123,30 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         divisor=divisors[0],
         contract_divisor=divisors[1] if has_contracts else None,
         is_small=not has_other and divisors == (1, 1) and all(_dearest(v, used) < _SMALL for v in columns.values()),
+        gaps=tuple(m for m in statements.METERS if any(cell.rates and m not in cell.rates for cell in cells)),
+        has_unpriced=any(not cell.rates for cell in cells),
+        has_estimates=any(cell.is_estimate for cell in cells),
+        **_flaws(ledger, columns_used),
     )
+
+
+def _flaws(ledger: Ledger, columns: tuple[str, ...]) -> dict[str, bool]:
+    """Return which of the things that keep a call from its plain price any of the events has."""
+    known = ", ".join(f"coalesce({name}, 0) as {name}" for name in columns)
+    quantities = ", ".join(disjoint_quantities(columns).values())
+    (row,) = ledger.rows(
+        f"""
+        select coalesce(bool_or(cache_hit), false), not coalesce(bool_and(is_metered), true),
+            coalesce(bool_or(is_unknown), false), coalesce(bool_or(started_at is null), false),
+            coalesce(min(least({quantities})), 0) < 0
+        from (
+            select cache_hit, is_metered, started_at,
+                input_tokens is null or output_tokens is null as is_unknown, {known}
+            from event
+        )
+        """
+    )
+    return dict(zip(("has_hits", "has_unmetered", "has_unknown", "has_undated", "has_flaws"), row, strict=True))
 
 
 def _telling(keys: set[Key]) -> tuple[str, ...]:

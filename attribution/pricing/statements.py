@@ -6,7 +6,7 @@ call counted are left out, because what is not there need not be computed a mill
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
@@ -21,7 +21,8 @@ class Shape:
     """What the calls and their card have; what is the same for all of them need not be looked at.
 
     `columns` are the token columns that some call used, `keys` the columns that tell card rows apart; `is_small` says
-    that no call can cost a million dollars, so that eight bytes hold its pico-dollars as a decimal.
+    that no call can cost a million dollars, so that eight bytes hold its pico-dollars as a decimal. `gaps` are the
+    meters that some row of the card with prices has none for; `has_flaws` says that some call contradicts itself.
     """
 
     columns: tuple[str, ...] = TOKEN_COLUMNS
@@ -32,6 +33,14 @@ class Shape:
     divisor: int = 1
     contract_divisor: int | None = None
     is_small: bool = False
+    gaps: tuple[str, ...] = METERS
+    has_hits: bool = True
+    has_unmetered: bool = True
+    has_unknown: bool = True
+    has_flaws: bool = True
+    has_undated: bool = True
+    has_unpriced: bool = True
+    has_estimates: bool = True
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -50,6 +59,9 @@ def event_rate(shape: Shape) -> str:
     quantities = ", ".join(f"{sql} as {meter}_quantity" for meter, sql in disjoint_quantities(shape.columns).items())
     smallest = ", ".join(f"{meter}_quantity" for meter in shape.tokens)
     requests = "coalesce(cast(other_usage['request'] as bigint), 1)" if shape.has_other else "1"
+    moment = "event.started_at"
+    if shape.has_undated:
+        moment = "coalesce(event.started_at, (select undated_at from rate_book))"
     windows = """
         where case
             when not card.is_windowed then true
@@ -63,8 +75,8 @@ def event_rate(shape: Shape) -> str:
         with call as (
             select
                 event.event_id, event.provider, event.model, event.service_tier, event.region,
-                event.cache_hit, event.is_metered, event.other_usage, event.started_at is null as is_undated,
-                coalesce(event.started_at, (select undated_at from rate_book)) as priced_at,
+                event.cache_hit, event.is_metered, event.other_usage,
+                {"event.started_at is null" if shape.has_undated else "false"} as is_undated, {moment} as priced_at,
                 event.input_tokens is null as is_input_unknown, event.output_tokens is null as is_output_unknown,
                 {known}
             from event
@@ -74,7 +86,7 @@ def event_rate(shape: Shape) -> str:
         )
         select
             quantity.*, card.* exclude (provider, model, service_tier, region),
-            least({smallest}) < 0 as is_contradictory
+            {f"least({smallest}) < 0" if shape.has_flaws else "false"} as is_contradictory
         from quantity
         join rate_card as card
             on {" and ".join(f"quantity.{key} is not distinct from card.{key}" for key in shape.keys) or "true"}
@@ -98,45 +110,74 @@ def store_costs(shape: Shape) -> str:
 
 
 def cost_query(shape: Shape) -> str:
-    """Return the query that prices all events; without contracts, what is paid is the list price."""
-    whole = " + ".join(_amount(meter, shape.divisor) for meter in shape.meters)
-    part = " + ".join(f"coalesce({_amount(meter, shape.divisor)}, 0)" for meter in shape.meters)
+    """Return the query that prices all events, in dollars."""
+    return f"""
+        select event_id, price_status, price_reason, price_entry,
+            {_dollars("list_pico", shape.is_small)} as list_cost,
+            {_dollars("partial_pico")} as priced_part,
+            {_dollars("contracted_pico", shape.is_small)} as contracted_cost,
+            {_dollars("estimated_pico")} as estimated_cost
+        from ({pico_query(shape)})
+    """
+
+
+def pico_query(shape: Shape) -> str:
+    """Return the query that prices all events in whole pico-dollars; without contracts, the list price is paid."""
+    whole = " + ".join(_amount(meter, shape) for meter in shape.meters)
+    part = " + ".join(f"coalesce({_amount(meter, shape)}, 0)" for meter in shape.meters)
+    part += " + other_pico" if shape.has_other else ""
     others, join = ("", "") if not shape.has_other else (f"{_others()},", "left join other using (event_id)")
-    listed = "case status when 'priced' then whole when 'free' then 0 end"
+    known = f"case when {_unknown('rate')} then null else {whole} end" if shape.has_unknown else whole
+    summed = "case when other_is_missing then null else known + other_pico end" if shape.has_other else "known"
+    # Where a meter is plain, no price makes the whole null, and nobody need ask for it once more.
+    asked = replace(shape, has_unpriced=False) if any(_is_plain(m, shape) for m in shape.tokens) else shape
+    without = "".join(f"when {when} then {'0' if status == 'free' else 'null'} " for when, status in _exceptions(asked))
+    listed = f"case {without} else whole end" if without else "whole"
     return f"""
         with {others}
         amount as (
-            select
-                rate.*, {_other_columns(shape.has_other)},
-                case
-                    when {_unknown("rate")} then null
-                    else {whole}
-                end as known
-            from event_rate as rate {join}
+            select rate.*, {_other_columns(shape.has_other)}, {known} as known from event_rate as rate {join}
         ),
         judged as (
-            select
-                *, case when other_is_missing then null else known + other_pico end as whole,
-                case
-                    when cache_hit then 'free'
-                    when not is_metered or is_input_unknown and is_output_unknown and not has_other then 'unmetered'
-                    when is_contradictory or not is_priced or is_estimate then 'unpriced'
-                    when known is not null and not other_is_missing then 'priced'
-                    when {part} + other_pico > 0 then 'partial'
-                    else 'unpriced'
-                end as status
+            select *, {summed} as whole,
+                case {_status(shape)} when {part} > 0 then 'partial' else 'unpriced' end as status
             from amount
         )
         select
             event_id, status as price_status, {_reason(shape)} as price_reason,
             case when status in ('priced', 'partial') or is_estimate then entry end as price_entry,
-            {_dollars(listed, shape.is_small)} as list_cost,
-            {_dollars(f"case when status = 'partial' then {part} + other_pico end")} as priced_part,
-            {_dollars(_paid(shape) if shape.contract_divisor else listed, shape.is_small)} as contracted_cost,
-            {_dollars("case when status = 'unpriced' and is_estimate and not is_contradictory then whole end")}
-                as estimated_cost
+            {listed} as list_pico,
+            case when status = 'partial' then {part} end as partial_pico,
+            {_paid(shape) if shape.contract_divisor else listed} as contracted_pico,
+            case when status = 'unpriced' and is_estimate and not is_contradictory then whole end as estimated_pico
         from judged
     """
+
+
+def _exceptions(shape: Shape) -> list[tuple[str, str]]:
+    """Return why a call has no plain price, with its status; without what no call and no price of the card has."""
+    unmetered = [
+        *(["not is_metered"] if shape.has_unmetered else []),
+        *(["is_input_unknown and is_output_unknown and not has_other"] if shape.has_unknown else []),
+    ]
+    unpriced = [
+        *(["is_contradictory"] if shape.has_flaws else []),
+        *(["not is_priced"] if shape.has_unpriced else []),
+        *(["is_estimate"] if shape.has_estimates else []),
+    ]
+    reasons = {"free": ["cache_hit"] if shape.has_hits else [], "unmetered": unmetered, "unpriced": unpriced}
+    return [(" or ".join(tests), status) for status, tests in reasons.items() if tests]
+
+
+def _is_plain(meter: str, shape: Shape) -> bool:
+    """Return whether quantity times rate is the cost as it stands: never negative, and null only without any price."""
+    return not shape.has_flaws and meter not in shape.gaps and meter not in IMPLIED_METERS
+
+
+def _status(shape: Shape) -> str:
+    """Return the branches that judge a call; the last, for what has a price only in part, is the caller's."""
+    is_priced = "known is not null" + (" and not other_is_missing" if shape.has_other else "")
+    return " ".join(f"when {when} then '{status}'" for when, status in [*_exceptions(shape), (is_priced, "priced")])
 
 
 def line_item(shape: Shape) -> str:
@@ -166,12 +207,11 @@ def event_meter(shape: Shape) -> str:
     A cost is null where the event as a whole has none; the costs of an event with one add up to its contracted cost.
     What is counted in other units than tokens stands in `event_other_meter`.
     """
-    divisor = shape.contract_divisor or shape.divisor
     card = "contract" if shape.contract_divisor else "rate"
     columns = ", ".join(
         f"case when is_counted then {meter}_quantity else 0 end as {meter}_quantity, "
-        f"case when is_counted then {_amount(meter, shape.divisor)} else 0 end as {meter}_list, "
-        f"case when is_counted then {_amount(meter, divisor, card)} else 0 end as {meter}_cost"
+        f"case when is_counted then {_amount(meter, shape)} else 0 end as {meter}_list, "
+        f"case when is_counted then {_amount(meter, shape, card)} else 0 end as {meter}_cost"
         if meter in shape.meters
         else f"0 as {meter}_quantity, 0 as {meter}_list, 0 as {meter}_cost"
         for meter in METERS
@@ -214,12 +254,15 @@ def half_even(numerator: str, denominator: str) -> str:
     return f"({quotient} + case when {is_up} then 1 else 0 end)"
 
 
-def _amount(meter: str, divisor: int, card: str = "rate") -> str:
+def _amount(meter: str, shape: Shape, card: str = "rate") -> str:
     """Return the cost of one meter: nothing where nothing was used, null where there is no price."""
+    divisor = shape.divisor if card == "rate" else shape.contract_divisor or 1
     product = f"{meter}_quantity * {card}_{meter}"
     if meter in IMPLIED_METERS:
         product = f"coalesce({product}, 0)"
     cost = product if divisor == 1 else half_even(product, str(divisor))
+    if card == "rate" and _is_plain(meter, shape):
+        return cost
     return f"case when {meter}_quantity > 0 then {cost} else 0 end"
 
 
@@ -229,7 +272,7 @@ def _unknown(card: str) -> str:
 
 
 def _paid(shape: Shape) -> str:
-    paid = " + ".join(_amount(meter, shape.contract_divisor or 1, "contract") for meter in shape.meters)
+    paid = " + ".join(_amount(meter, shape, "contract") for meter in shape.meters)
     return f"""
         case
             when status = 'free' then 0

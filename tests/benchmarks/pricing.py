@@ -21,6 +21,8 @@ from pathlib import Path
 
 from attribution.ledger import Ledger, open_ledger
 from attribution.pricing import price_events, statements
+from attribution.pricing.rating import choose_rates
+from attribution.pricing.storing import shipped_book
 
 MODELS = (
     ("openai", "gpt-4.1-mini"),
@@ -37,13 +39,17 @@ MODELS = (
     ("x-ai", "grok-4.3"),
 )
 SCAN = """
-    select count(provider), count(model), count(service_tier), count(region), count(started_at), count(cache_hit),
+    select max(provider), max(model), max(service_tier), max(region), max(started_at), bool_or(cache_hit),
         sum(input_tokens), sum(output_tokens), sum(cache_read_tokens), sum(cache_write_5m_tokens),
         sum(cache_write_1h_tokens), sum(reasoning_tokens), sum(input_audio_tokens), sum(cache_read_audio_tokens),
         sum(output_audio_tokens), sum(input_image_tokens), sum(cache_read_image_tokens), sum(input_video_tokens),
-        sum(output_image_tokens), count(is_metered), count(other_usage), count(event_id)
+        sum(output_image_tokens), bool_or(is_metered), count(other_usage)
     from event
 """
+#: The least that can be called a scan: text and times are only asked whether they are there.
+COUNT = SCAN.replace("max(", "count(").replace("bool_or(", "count(")
+#: Money leaves the engine as a decimal of dollars, made of a whole number of pico-dollars.
+SUM = "select cast(cast(sum(list_pico) as decimal(38, 0)) * 0.000000000001 as decimal(38, 12)) from priced"
 COPY = "create or replace table copied as select * from event_cost"
 LITELLM = """
 import os, sys, time, resource
@@ -118,11 +124,12 @@ def main(sizes: list[int]) -> None:
     for rows in sizes:
         with tempfile.TemporaryDirectory() as folder, open_ledger(str(Path(folder) / "bench.duckdb")) as ledger:
             fill(ledger, rows)
-            price_events(ledger)
-            ledger.run(f"create view priced as {statements.cost_query(shape_of())}")
+            shape = choose_rates(ledger, shipped_book())
+            ledger.run(f"create view priced as {statements.pico_query(shape)}")
             contenders: dict[str, Callable[[Ledger], object]] = {
                 "scan of the same columns (DuckDB)": lambda ledger: ledger.rows(SCAN),
-                "attribution: price and sum": lambda ledger: ledger.rows("select sum(list_cost) from priced"),
+                "count of the same columns (DuckDB)": lambda ledger: ledger.rows(COUNT),
+                "attribution: price and sum": lambda ledger: ledger.rows(SUM),
                 "attribution: price_events, stored": price_events,
                 "copy of the stored costs (DuckDB)": lambda ledger: ledger.run(COPY),
             }
@@ -138,12 +145,6 @@ def main(sizes: list[int]) -> None:
     if os.environ.get("LITELLM_PYTHON"):
         command = [os.environ["LITELLM_PYTHON"], "-c", LITELLM, "5000"]
         print("litellm.cost_per_token:", subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def shape_of() -> statements.Shape:
-    """Return what the events that `fill` writes have; `price_events` finds the same in the ledger."""
-    columns = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_5m_tokens")
-    return statements.Shape(columns, ("service_tier", "model"), has_other=False, has_requests=False, is_small=True)
 
 
 if __name__ == "__main__":
