@@ -198,6 +198,10 @@ def _cell(name: str, value: Any) -> tuple[str, bool]:
         return (share(value) if name.endswith(_SHARES) else dollars(value)), True
     if isinstance(value, int):
         return f"{value:,}", True
+    if isinstance(value, float):
+        return (share(Decimal(repr(value))) if name.endswith(_SHARES) else f"{value:,.4g}"), True
     if isinstance(value, datetime):
         return moment(value), False
+    if name.endswith("evidence"):
+        return visible(str(value).replace("_", " ")), False
     return visible(value), False

@@ -223,5 +223,4 @@ def wait_for_other(page: Any, answer: Any, before: str) -> None:
     raise AssertionError("the answer did not change")
 
 
-#: The template `lab` would load its icons from a public server.
-VOILA = ["voila", "--template=classic", "--no-browser", "--port=PORT", "--Voila.ip=127.0.0.1", "--show_tracebacks=True"]
+VOILA = ["voila", "--no-browser", "--port=PORT", "--Voila.ip=127.0.0.1", "--show_tracebacks=True"]

@@ -94,3 +94,9 @@ def test_an_empty_answer_says_why() -> None:
 
     assert repr(shown) == "No hop loses a field."
     assert shown._repr_html_() == "<p>No hop loses a field.</p>"
+
+
+def test_rungs_of_evidence_and_shares_of_any_kind_read_as_people_say_them() -> None:
+    frame = pd.DataFrame({"owner_evidence": ["exclusive_key"], "unowned_share": [0.0346], "score": [3.14159]})
+
+    assert str(showing.show(frame)).split("\n")[1].split() == ["exclusive", "key", "3.5", "%", "3.142"]
