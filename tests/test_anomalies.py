@@ -13,6 +13,7 @@ from attribution import schema
 from attribution.anomalies import Anomalies, find_anomalies, pick_anomaly
 from attribution.anomalies.localization import locate
 from attribution.anomalies.scoring import BURN_IN, score_days
+from attribution.anomalies.series import POOLED
 from attribution.days import complete_days
 from attribution.errors import LedgerError, QuestionError
 from attribution.ledger import Ledger
@@ -204,6 +205,24 @@ def test_the_last_day_counts_only_when_it_is_over() -> None:
 def test_too_little_history_is_refused_with_what_there_is() -> None:
     with pytest.raises(LedgerError, match="22 complete days, which scoring needs: it has 10"):
         find_anomalies(company(days=10))
+
+
+def test_a_small_slice_that_runs_away_for_a_week_is_not_hidden_among_its_siblings() -> None:
+    days = [FIRST + timedelta(days=day) for day in range(60)]
+    events = [
+        call(f"{at}-{name}", started_at=at, workflow_id=name, feature=None, list_cost=Decimal(cost))
+        for place, at in enumerate(days)
+        for name, cost in (
+            ("large", 100 + place % 3),
+            ("tiny", "0.20"),
+            ("runaway", Decimal(20) if 50 <= place < 56 else Decimal("0.2") + place % 2),
+        )
+    ]
+
+    found = find_anomalies(ledger_of(*events), "workflow_id", explain=0)
+
+    assert found.listed()["slice"].tolist() == ["runaway"]
+    assert set(found.series["workflow_id"]) == {"large", "runaway", POOLED}
 
 
 def test_a_period_limits_the_events_not_the_history(found: Anomalies) -> None:

@@ -451,6 +451,21 @@ def test_a_cheaper_model_that_grows_shows_a_saving_in_the_drill_down() -> None:
     assert sum(rows["model_mix"]) == total(after) - total(before)
 
 
+def test_periods_of_different_length_are_told_apart() -> None:
+    ledger = ledger_for({BEFORE: requests(5), AFTER: requests(6)})
+
+    assert "2026-W41 has 7 days, 2026-10-12 has 1." in explain_change(ledger, BEFORE, "2026-10-12").footnote
+    assert " days" not in explain_change(ledger, BEFORE, AFTER).footnote
+
+
+def test_a_drill_down_by_provider_needs_no_other_leaf_and_others_say_how() -> None:
+    answer = explained(requests(5), requests(8))
+
+    assert answer.drill_down("provider")[["provider", "traffic"]].values.tolist() == [["openai", Decimal("0.009")]]
+    with pytest.raises(QuestionError, match=r"`by` was 'api_key_id'; expected .* leaf=\['api_key_id'\]"):
+        answer.drill_down("api_key_id")
+
+
 def test_names_are_shown_as_text() -> None:
     answer = explained(requests(3, team="<script>"), requests(5, team="<script>"), where={"owner_team": "<script>"})
 

@@ -165,8 +165,8 @@ def find_anomalies(
 
     Each complete UTC day is scored from the days before it alone, on two scales with weekday factors. A child's
     event that holds 80 % of its parent's excess replaces it; one with less than 20 % is listed, not alerted.
-    Slices whose median day is below the floor are pooled beside their siblings. Unpriced calls cost nothing here
-    and are counted by `explain_change`.
+    Slices whose median day is below the floor, lately and in every week, are pooled beside their siblings. Unpriced
+    calls cost nothing here and are counted by `explain_change`.
 
     Parameters
     ----------

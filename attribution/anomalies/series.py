@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from attribution.anomalies.scoring import BURN_IN, Days
+from attribution.anomalies.scoring import BURN_IN, SPARSE, Days
 from attribution.errors import LedgerError
 
 #: The member that stands for all siblings too small to be scored alone.
@@ -43,7 +43,7 @@ def level_series(costs: pa.Table, by: Sequence[str], calendar: Sequence[tuple[da
     pooled: dict[tuple[Any, ...], list[Any]] = {}
     for member in sorted(rows, key=_order):
         amounts = rows[member]
-        if _median([a for a, gone in zip(amounts[-28:], missing[-28:], strict=True) if not gone]) > floor:
+        if _is_large(amounts, missing, floor):
             large[member] = amounts
         else:
             pool: tuple[Any, ...] = (*member[:-1], POOLED)
@@ -53,11 +53,27 @@ def level_series(costs: pa.Table, by: Sequence[str], calendar: Sequence[tuple[da
     if len(by) > 1:
         # Their parent is scored, so a pool that is small itself says nothing more.
         for pool in pooled:
-            if _median([a for a, gone in zip(large[pool][-28:], missing[-28:], strict=True) if not gone]) <= floor:
+            if not _is_large(large[pool], missing, floor):
                 del large[pool]
     numbers = np.array([[float(a) for a in amounts] for amounts in large.values()]).reshape(len(large), len(days))
     numbers[:, np.array(missing)] = np.nan
     return Series(list(large), pooled, days, list(large.values()), numbers)
+
+
+def _is_large(amounts: list[Decimal], missing: list[bool], floor: Decimal) -> bool:
+    """Tell whether a slice's median day is above the floor: over the last four weeks, or over any week of dense ones.
+
+    What was small all along and then ran away for a week is not hidden among its siblings.
+    """
+    known = [amount for amount, gone in zip(amounts, missing, strict=True) if not gone]
+    lately = [a for a, gone in zip(amounts[-28:], missing[-28:], strict=True) if not gone]
+    if _median(lately) > floor:
+        return True
+    # Four of seven days above the floor make their median so.
+    above = np.cumsum([0, *(amount > floor for amount in known)])
+    spent = np.cumsum([0, *(amount != 0 for amount in known)])
+    is_dense = spent[28:] - spent[:-28] >= 28 * (1 - SPARSE)
+    return bool(((above[28:] - above[21:-7] >= 4) & is_dense).any())
 
 
 def check_history(calendar: Sequence[tuple[date, bool]]) -> None:

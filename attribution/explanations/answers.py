@@ -13,7 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from attribution.errors import SchemaError
+from attribution import schema
+from attribution.errors import QuestionError, SchemaError
 from attribution.explanations import drilling, waterfalls, wording
 from attribution.explanations.identity import DRIVERS, LEAF
 from attribution.ledger import as_frame
@@ -61,6 +62,8 @@ class Explanation:
         Share of the change that no driver explains by itself [0–1]; null where the change is zero.
     headline
         The answer in a sentence.
+    days
+        How long the periods are; the footnote says so where they differ.
     """
 
     before: str
@@ -79,6 +82,7 @@ class Explanation:
     unpriced: pd.DataFrame
     interaction: float | None
     headline: str
+    days: tuple[float, float] = (1.0, 1.0)
 
     def drill_down(self, *by: str) -> pd.DataFrame:
         """Add the effects up by columns of `leaves`; mix effects are centred, so a cheaper member's growth saves.
@@ -86,15 +90,18 @@ class Explanation:
         Parameters
         ----------
         *by
-            Columns such as `owner_team`, `workflow_id`, `model`, `role`, `meter`, or one added by `leaf=`.
+            Columns such as `owner_team`, `workflow_id`, `provider`, `model`, `role`, `meter`, or one added by `leaf=`.
 
         Returns
         -------
         pandas.DataFrame
             The `by` columns, `cost_before`, `cost_after`, `change` and each driver [USD], largest change first.
         """
-        known = [*self.leaf, "segment", *LEAF]
+        known = [*self.leaf, "segment", *LEAF, "provider"]
         for name in by or ("",):
+            if name not in known and name in schema.table("cost_event").names:
+                wanted = f"a column of the leaves, or leaf=[{name!r}] when asking explain_change"
+                raise QuestionError.bad_argument("by", name, wanted)
             if name not in known:
                 raise SchemaError.no_column(name, "leaves", known)
         return drilling.drill_down(self.leaves, list(by), list(DRIVERS))
@@ -153,6 +160,7 @@ def explanation_of(
     method: str,
     cost: str,
     currency: str = "USD",
+    days: tuple[float, float] = (1.0, 1.0),
 ) -> Explanation:
     """Add the leaves up and say it in words."""
     costs = {name: _total(leaves, name) for name in ("cost_before", "cost_after", "change")}
@@ -174,6 +182,7 @@ def explanation_of(
         unpriced=_unpriced(counts, labels),
         interaction=None if change == 0 else round(1 - alone / float(change), 6),
         headline=wording.headline(wording.subject(where), labels, costs, drivers, currency),
+        days=days,
     )
 
 

@@ -31,7 +31,9 @@ MIXES = {
 
 def drill_down(leaves: pd.DataFrame, by: Sequence[str], drivers: Sequence[str]) -> pd.DataFrame:
     """Add leaves up by columns; every driver keeps its total, largest contribution first."""
-    named = {"model_mix": {"model"}, "tier_mix": {"service_tier"}}
+    if "provider" in by:
+        leaves = leaves.assign(provider=leaves["model"].str.split("/", n=1).str[0])
+    named = {"model_mix": {"model", "provider"}, "tier_mix": {"service_tier"}}
     mixes = [name for name in MIXES if named.get(name, set(leaves.columns[: leaves.columns.get_loc("step")])) & set(by)]
     rows = leaves.assign(**{name: _centred(leaves, name) for name in mixes})
     amounts = ["cost_before", "cost_after", "change", *drivers]

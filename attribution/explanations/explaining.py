@@ -145,14 +145,14 @@ def _explain(
     is_converted = rates is not None or currency != "USD"
     question = _question(before, after, where or {}, leaf, cost, is_converted=is_converted)
     text = statement(question, rules.check_method(method))
-    days = rate_table(ledger, currency, rates, [*before, after]) if is_converted else {}
-    with ledger.reading(**days, **_absent(ledger)):
+    by_day = rate_table(ledger, currency, rates, [*before, after]) if is_converted else {}
+    with ledger.reading(**by_day, **_absent(ledger)):
         counts = _calls(ledger, question)
         _refuse_empty(ledger, counts, before, after, cost)
         leaves = ledger.arrow(text, question.values)
-    labels = (periods_label(before), after.label)
+    labels, days = (periods_label(before), after.label), (before[0].days, after.days)
     names = (*SEGMENT, *question.extra)
-    return explanation_of(leaves, counts, labels, dict(where or {}), names, method, cost, currency)
+    return explanation_of(leaves, counts, labels, dict(where or {}), names, method, cost, currency, days)
 
 
 def _question(

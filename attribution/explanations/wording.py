@@ -96,6 +96,9 @@ def headline(
 def footnote(explained: Explanation) -> str:
     """State what the answer rests on: cost, leaf, method, interaction, and what was left out."""
     said = [f"{explained.cost} by {', '.join(explained.leaf)}; method {explained.method}"]
+    earlier, later = explained.days
+    if earlier != later:
+        said.append(f"{explained.before} has {earlier:g} days, {explained.after} has {later:g}")
     if explained.interaction is not None and abs(explained.interaction) >= 0.1:
         alone = percent(1 - Decimal(str(explained.interaction)))
         said.append(f"taken one at a time the drivers explain {alone} of the change, the rest is their acting together")

@@ -1,12 +1,13 @@
 """explain_change at scale, beside a plain group-by over the same rows to leaf level, in the same run.
 
-usage: python -m tests.benchmarks.explain [--calls 1000000] [--threads N]
+usage: python -m tests.benchmarks.explain [--calls 1000000] [--file]   (--file: a ledger on disk, for 10 million calls)
 """
 
 from __future__ import annotations
 
 import argparse
 import resource
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -48,9 +49,9 @@ group by all
 """
 
 
-def company(calls: int) -> Ledger:
+def company(calls: int, path: str = ":memory:") -> Ledger:
     """A ledger of `calls` priced attempts over two months, 200 workflows."""
-    ledger = open_ledger()
+    ledger = open_ledger(path)
     ledger.run(EVENTS, {"calls": calls})
     ledger.run(OWNERS)
     at.price_events(ledger)
@@ -70,9 +71,18 @@ def measured(what: str, work: Callable[[], Any]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=1_000_000)
+    parser.add_argument("--file", action="store_true", help="keep the ledger in a file, thrown away afterwards")
     options = parser.parse_args()
-    ledger = company(options.calls)
-    print(f"{options.calls:,} calls, {ledger.value('select count(*) from line_item'):,} line items")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        company(options.calls, f"{folder}/ledger.duckdb" if options.file else ":memory:") as ledger,
+    ):
+        compare(ledger, options.calls)
+
+
+def compare(ledger: Ledger, calls: int) -> None:
+    """Print the group-by and both methods beside each other."""
+    print(f"{calls:,} calls, {ledger.value('select count(*) from line_item'):,} line items")
     scan = measured("group-by to leaf level", lambda: f"{len(ledger.rows(GROUP_BY)):,} leaves")
     for method in ("shapley", "lmdi"):
         cpu = measured(f"explain_change, {method}", partial(_explained, ledger, method))

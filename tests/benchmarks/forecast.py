@@ -25,10 +25,10 @@ LEVELS: tuple[tuple[str, ...], ...] = ((), ("owner_team",), ("workflow_id",))
 COST = "coalesce(contracted_cost, list_cost)"
 
 
-def company(calls: int, months: int) -> Ledger:
+def company(calls: int, months: int, changes: str = "none") -> Ledger:
     """The sample company, written and built in a folder that is thrown away."""
     with tempfile.TemporaryDirectory() as folder:
-        at.write_sample(Path(folder) / "acme", calls=calls, months=months)
+        at.write_sample(Path(folder) / "acme", calls=calls, months=months, changes=changes)
         root = Path(folder) / "acme"
         return at.build_ledger(root / "data", config=root / "config" / "attribution.yaml", quiet=True)
 
