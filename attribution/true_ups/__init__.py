@@ -12,7 +12,7 @@ from attribution.reconciliation import match_cells
 from attribution.reconciliation.documents import months_in
 from attribution.true_ups.covering import cover_lines
 from attribution.true_ups.spreading import spread_cells
-from attribution.true_ups.storing import replace
+from attribution.true_ups.storing import keep_only, replace
 
 
 def true_up(ledger: Ledger, period: str, provider: str | None = None) -> pd.DataFrame:
@@ -109,13 +109,16 @@ def tie_out(ledger: Ledger, period: str, provider: str | None = None) -> pd.Data
 
 def renew(ledger: Ledger) -> None:
     """True up again what was trued up, after a step has written the calls anew; no ledger holds a stale true-up."""
-    told = ledger.rows("select period, provider from trued_up order by period, provider")
+    told: dict[str, list[str]] = {}
+    for month, provider in ledger.rows("select period, provider from trued_up order by period, provider"):
+        told.setdefault(month, []).append(provider)
     if not told:
         return
     ledger.run("delete from event_bill")
-    history = follow(ledger, periods.parse(told[-1][0]))
-    for month, provider in told:
-        _true_up(ledger, history, month, provider)
+    history = follow(ledger, periods.parse(max(told)))
+    for month, providers in told.items():
+        _true_up(ledger, history, month, providers[0] if len(providers) == 1 else None)
+        keep_only(ledger, month, providers)
 
 
 def _true_up(ledger: Ledger, history: History, month: str, provider: str | None) -> None:

@@ -24,6 +24,15 @@ def replace(ledger: Ledger, month: str, provider: str | None) -> None:
         ledger.run(_STORE_SUMS, {**bound, **periods.parse(month).values(), "reports": sorted(COST_REPORTS)})
 
 
+def keep_only(ledger: Ledger, month: str, providers: list[str]) -> None:
+    """Take back what was trued up of a month beyond these providers."""
+    bound = {"period": month, "providers": providers}
+    with ledger.transaction():
+        ledger.run(_KEEP_EVENTS, bound)
+        for table in ("residual_line", "trued_up"):
+            ledger.run(f"delete from {table} where period = $period and not list_contains($providers, provider)", bound)
+
+
 def _dollars(column: str) -> str:
     return f"cast(cast({column} as decimal(38, 0)) * 0.000000000001 as decimal(38, 12))"
 
@@ -33,6 +42,12 @@ _CLEAR_EVENTS = """
     delete from event_bill
     where billed_period is null or billed_period = $period and (
         $provider is null or event_id not in (select event_id from event where provider is distinct from $provider)
+    )
+"""
+_KEEP_EVENTS = """
+    delete from event_bill
+    where billed_period = $period and event_id not in (
+        select event_id from event where list_contains($providers, provider)
     )
 """
 _STORE_EVENTS = f"""
