@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attribution as at
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.ledger import Ledger, open_ledger
 from attribution.showing import is_missing, rows
 from tests.examples import call, identity, insert, ledger_of
@@ -106,6 +106,25 @@ def test_a_ledger_file_keeps_what_was_closed(tmp_path: Path) -> None:
         assert at.verify_period(ledger, "2026-10").is_same
     with open_ledger(tmp_path / "acme.duckdb", read_only=True) as ledger:
         assert at.charge_back(ledger, "2026-10").document() == closed.document()
+        assert at.verify_period(ledger, "2026-10").is_same
+
+
+def test_a_ledger_that_is_open_read_only_states_what_it_holds_and_changes_nothing(tmp_path: Path) -> None:
+    line = {"bill_line_id": identity("l"), "source": "invoice", "role": "cost", "file_id": "f", "line": 1}
+    line |= {"period_start": datetime(2026, 10, 1), "billing_period": "2026-10", "category": "usage"}
+    with open_ledger(tmp_path / "acme.duckdb") as ledger:
+        add(ledger, call("a", list_cost="6.00"))
+        expected = at.charge_back(ledger, "2026-10").document()
+    with open_ledger(tmp_path / "acme.duckdb", read_only=True) as ledger:
+        assert at.charge_back(ledger, "2026-10").document() == expected
+        assert len(at.book_adjustments(ledger)) == 0
+    with open_ledger(tmp_path / "acme.duckdb") as ledger:
+        insert(ledger, "bill_line", [line])
+    with (
+        open_ledger(tmp_path / "acme.duckdb", read_only=True) as ledger,
+        pytest.raises(LedgerError, match="true-up of 2026-10 and is open read-only"),
+    ):
+        at.charge_back(ledger, "2026-10")
 
 
 def test_a_period_is_closed_once_and_no_part_of_it_again() -> None:

@@ -11,6 +11,7 @@ from attribution import periods
 from attribution.allocation import Rules, from_pico
 from attribution.closing import registers
 from attribution.closing.registers import Closed
+from attribution.errors import LedgerError
 from attribution.ledger import Ledger
 from attribution.periods import Period
 from attribution.showing import count
@@ -33,7 +34,25 @@ def true_up_months(ledger: Ledger, period: Period) -> None:
         where list_contains($months, coalesce(billing_period, strftime(period_start, '%Y-%m')))
     """
     if months and ledger.value(query, {"months": months}):
+        if is_read_only(ledger):
+            _require_trued_up(ledger, months)
+            return
         true_up(ledger, f"{months[0]}..{months[-1]}")
+
+
+def is_read_only(ledger: Ledger) -> bool:
+    """Whether the ledger was opened without the right to change it."""
+    return bool(ledger.value("select readonly from duckdb_databases() where database_name = current_database()"))
+
+
+def _require_trued_up(ledger: Ledger, months: list[str]) -> None:
+    """Refuse to state a month from a ledger that may not be changed and was never trued up."""
+    done = {row[0] for row in ledger.rows("select distinct period from trued_up")}
+    if missing := [month for month in months if month not in done]:
+        raise LedgerError.empty(
+            f"true-up of {', '.join(missing)} and is open read-only",
+            "Open it for writing once: bills are spread into it.",
+        )
 
 
 def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame:
@@ -46,7 +65,8 @@ def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame
     Parameters
     ----------
     ledger
-        A ledger with closed periods; each entry goes into the first period after it that is open.
+        A ledger with closed periods; each entry goes into the first period after it that is open. One that is open
+        read-only shows what is booked and books nothing.
     rules
         Rules that hold now; periods closed under other rules are restated by them, unless their `valid_from` is
         later. Without, each period keeps its own.
@@ -57,6 +77,8 @@ def book_adjustments(ledger: Ledger, rules: Rules | None = None) -> pd.DataFrame
         The new rows of `journal`.
     """
     booked: list[str] = []
+    if is_read_only(ledger):
+        return registers.journal(ledger, booked)
     seen = registers.watch(ledger)
     for closed in registers.closed_periods(ledger):
         held = rules if rules is not None and rules.holds_from(closed.start) else closed.rules
