@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from attribution import showing
 from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Out, WriteHtml, opened_file
 from attribution.errors import QuestionError
 from attribution.showing import is_missing, rows
@@ -192,8 +193,21 @@ def _team(found: Chargeback, team: str) -> None:
 
     lines = found.statement(team)
     screen.say(found.headline, style="bold")
-    names = ["kind", "evidence", "pool", "share", "provider", "model", "workflow_id", "feature", "description"]
-    _table(lines, _telling(lines, [*names, "calls", "cents"]))
+    shown = [(_what(row), _for(row), row["provider"], row["calls"], row["cents"]) for row in rows(lines)]
+    screen.table(("line", "for", "provider", "calls", "cents"), shown)
+    screen.say(f"{showing.dollars(sum(lines['cents'].dropna()))} in {showing.count(len(lines), 'line')}.")
+
+
+def _what(row: dict[str, Any]) -> str:
+    """Say what kind of line it is: `direct, declared`, `shared, guard 19.9 %`."""
+    parts = [row["kind"].replace("_", " "), *(row[name] for name in ("evidence", "pool") if not is_missing(row[name]))]
+    share = "" if is_missing(row["share"]) else f" {showing.share(row['share'])}"
+    return ", ".join(parts) + share
+
+
+def _for(row: dict[str, Any]) -> str:
+    names = ("description",) if row["kind"] == "adjustment" else ("workflow_id", "feature", "model", "description")
+    return ", ".join(dict.fromkeys(row[name] for name in names if not is_missing(row[name]))) or "–"
 
 
 def _compared(compared: pd.DataFrame, as_json: bool) -> None:

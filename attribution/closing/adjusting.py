@@ -282,15 +282,37 @@ def _line_entries(
         if not known[key]:
             continue
         what = link.partition("/")[0]
-        if what in ("residual", "prepaid") and provider in bills:
+        is_bills_own = what in ("residual", "prepaid") or bills.get(provider, ("respread",))[0] != "respread"
+        if provider in bills and is_bills_own:
             kind, reason, _ = bills[provider]
         elif is_ruled:
             kind, reason = "changed_rules", f"rules {rules.name} in place of {closed.rules.name}"
         else:
             kind, reason = "reallocated", "follows what has changed in the period"
         entry = {"owner_team": team, "provider": provider, "amount": from_pico(-known[key]), "kind": kind}
-        entries.append(entry | {"reason": f"{link.strip('/')}: {reason}", "link_kind": "line", "link": link})
+        entries.append(entry | {"reason": f"{_in_words(link)}: {reason}", "link_kind": "line", "link": link})
     return entries
+
+
+#: How reasons call the lines that no call causes by itself.
+_WORDS = {
+    "unowned": "spend without an owner",
+    "shared": "shared cost",
+    "unowned_share": "share of spend without an owner",
+    "residual": "what invoices hold beyond calls",
+    "prepaid": "what is paid ahead",
+    "markup": "markup",
+    "minimum": "minimum",
+    "offset": "what takes markups and minimums back",
+}
+
+
+def _in_words(link: str) -> str:
+    """Return what a line's link says, for people: `shared cost of guard, aws`."""
+    kind, _, rest = link.partition("/")
+    pool, _, provider = rest.rpartition("/")
+    what = f"{_WORDS[kind]} of {pool}" if kind == "shared" else _WORDS[kind]
+    return f"{what}, {provider}" if provider else what
 
 
 def _known_lines(ledger: Ledger, closed: Closed) -> dict[tuple[str | None, str | None, str], int]:

@@ -77,6 +77,8 @@ def measure(ledger: Ledger, rules: Rules) -> list[dict[str, Any]]:
         can_wait = {"can_wait": list(rules.can_wait) if rules.can_wait is not None else None}
         values = can_wait if "$can_wait" in query else None
         ledger.run(f"create or replace temp table chosen as select event_id from ({query})", values)
+        if not ledger.value("select count(*) from chosen"):
+            continue
         priced = pricing.price_as(ledger, query, values)
         with ledger.reading(priced=priced):
             ledger.run(
