@@ -293,7 +293,7 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(changes)
 def test_closed_and_entries_are_always_what_would_be_drawn_up_now(
     done: list[tuple[str, str, Decimal, str | None]],

@@ -351,7 +351,7 @@ def invoices_of(calls: list[dict[str, Any]], extra: list[dict[str, Any]]) -> lis
     return found
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(periods_and_rules(), st.randoms())
 def test_whatever_the_rules_every_provider_adds_up_to_its_invoice_and_order_does_not_matter(
     case: tuple[list[dict[str, Any]], list[dict[str, Any]], str], random: Any
