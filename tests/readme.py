@@ -1,4 +1,5 @@
-"""Write the parts of README.md that are made, not written: the sources, and the answer of the first command.
+"""Write the parts of README.md that are made, not written: the sources, the rule types, and the answer of the
+first command.
 
 Run `.venv/bin/python tests/readme.py` after adding a source or changing the sample company.
 """
@@ -12,6 +13,7 @@ import sys
 from pathlib import Path
 
 from attribution.catalog import render_sources
+from attribution.expectations.rule_types import SUPPORTED
 
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
@@ -45,14 +47,20 @@ def answer(output: str) -> str:
     return "\n\n".join(found.groups())
 
 
+def rule_types() -> str:
+    """Return the rule types that suites may use, as a list."""
+    return ",\n".join(f"`{name}`" for name in SUPPORTED)
+
+
 def main() -> None:
-    """Run the first command's job and write both parts anew."""
+    """Run the first command's job and write all made parts anew."""
     job = commands()[0].rpartition(" && ")[2].split()
     run = [sys.executable, "-c", "from attribution.cli import main; main()", *job[1:], "--no-html"]
     done = subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
     )
     write("sources", render_sources())
+    write("rule types", rule_types())
     write("answer", f"```\n{answer(done.stdout)}\n```")
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.browsing import answer_of, free_port
-from tests.readme import ROOT, answer, block, commands
+from tests.readme import ROOT, answer, block, commands, rule_types
 
 
 def clean(tmp_path: Path) -> dict[str, str]:
@@ -69,6 +69,10 @@ def test_the_readme_lists_the_sources_there_are() -> None:
     from attribution.catalog import render_sources
 
     assert block("sources").strip() == render_sources().strip(), "run tests/readme.py"
+
+
+def test_the_readme_lists_the_rule_types_that_suites_may_use() -> None:
+    assert block("rule types").strip() == rule_types().strip(), "run tests/readme.py"
 
 
 def test_the_readme_names_every_command_it_shows() -> None:
