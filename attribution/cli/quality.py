@@ -84,7 +84,6 @@ def _answer(answer: Quality, is_too_bad: bool) -> dict[str, Any]:
         "engine": answer.engine,
         "without_rows": list(answer.skipped),
         "rules": [row | {"examples": list(row["examples"] or ())} for row in screen.records(answer.frame)],
-        "failing_keys": len(answer.failures),
     }
 
 

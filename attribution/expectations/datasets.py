@@ -39,13 +39,13 @@ class Dataset:
     #: The row's own money, where it is no call's.
     money: str | None = None
 
+    @property
     def parts(self) -> list[tuple[str, list[str]]]:
-        """Stored tables that hold some of the columns of every row, narrowest use first; then all of it."""
+        """The stored tables that hold the columns: one, or those that the steps fill."""
+        declared = schema.table(self.table)
         if self.table != "cost_event":
-            return [(self.table, schema.table(self.table).names)]
-        declared = schema.table("cost_event")
-        steps = [declared.of_step(step) for step in ("own", "price", "match")]
-        return [*((step.name, step.names) for step in steps), ("cost_event", declared.names)]
+            return [(self.table, declared.names)]
+        return [(step.name, step.names) for step in map(declared.of_step, ("match", "own", "price"))]
 
     def key_of(self, columns: Iterable[str]) -> str | None:
         """Return the expression of a row's key, where its columns are there."""

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
+
 from attribution.expectations.scanning import Outcome, Scan
+from attribution.expectations.terms import quote
 from attribution.ledger import Ledger
 from attribution.reading import mask
 
@@ -38,16 +41,17 @@ def take_failures(
 
 
 def describe_failures(
-    ledger: Ledger, relation: str, key: str, broken: Sequence[Outcome], calls: str, *, own_money: bool
+    ledger: Ledger, relation: str, key: str, broken: Sequence[Outcome], calls: str | None, *, own_money: bool
 ) -> list[Outcome]:
-    """Return the rules of `failed` with dollars and examples, and add its keys to `failing`.
+    """Return the rules of `failed` with dollars and examples, and add its keys to `quality_failure`.
 
-    `calls` selects `row_key, event_id` of the rows in `failed`.
+    `calls` selects `row_key, event_id` of the rows in `failed`; without it a row is a call, and its key the call's.
     """
-    ledger.run(f"create or replace temp table failed_call as {calls}")
-    costs = _own_costs(ledger) if own_money else _costs_of_calls(ledger)
+    if calls is not None:
+        ledger.run(f"create or replace temp table failed_call as {calls}")
+    costs = _own_costs(ledger) if own_money else _costs_of_calls(ledger, are_calls=calls is None)
     examples = _examples(ledger, relation, broken, key)
-    _keep(ledger, broken)
+    _keep(ledger, broken, "failed" if calls is None else "failed left join failed_call using (row_key)")
     return [
         replace(each, dollars=dollars, without_price=without_price, examples=tuple(examples.get(place, ())))
         for place, each in enumerate(broken)
@@ -60,11 +64,14 @@ def _own_costs(ledger: Ledger) -> dict[int, tuple[Any, int]]:
     return {number: (dollars, 0) for number, dollars in rows}
 
 
-def _costs_of_calls(ledger: Ledger) -> dict[int, tuple[Any, int]]:
+def _costs_of_calls(ledger: Ledger, *, are_calls: bool) -> dict[int, tuple[Any, int]]:
     """Return per rule the dollars of the calls behind its rows, each call once, and how many have no price."""
+    touched = "select distinct number, event_id from failed join failed_call using (row_key)"
+    if are_calls:
+        touched = "select number, row_key as event_id from failed"
     rows = ledger.rows(
-        """
-        with touched as (select distinct number, event_id from failed join failed_call using (row_key))
+        f"""
+        with touched as ({touched})
         select number, cast(sum(coalesce(list_cost, priced_part)) as decimal(38, 12)),
             count(*) filter (where coalesce(price_status, 'unpriced') in ('unpriced', 'partial')
                 or (price_status = 'unmetered' and status <> 'error'))
@@ -101,26 +108,29 @@ def _examples(ledger: Ledger, relation: str, broken: Sequence[Outcome], key: str
     return examples
 
 
-def quote(name: str) -> str:
-    """Quote the name of a column, whatever is in it."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def _masked(value: Any) -> str:
     """Mask what may name a person or be a secret; digests and ids of ours may look like numbers and are neither."""
     parts = ("null" if value is None else str(value)).split("/")
     return "/".join(part if _DIGEST.match(part) else mask(part, 60) for part in parts)
 
 
-def _keep(ledger: Ledger, broken: Sequence[Outcome]) -> None:
-    """Add the keys to `failing`, with the rule's name in place of its number."""
-    for place, each in enumerate(broken):
-        values = {"suite": each.suite, "rule": each.rule.id, "severity": each.rule.severity, "dataset": each.dataset}
+def _keep(ledger: Ledger, broken: Sequence[Outcome], rows: str) -> None:
+    """Add the keys to `quality_failure`, with the rule's name in place of its number."""
+    names = pa.table(
+        {
+            "number": pa.array(range(len(broken)), pa.int32()),
+            "suite": pa.array([each.suite for each in broken], pa.string()),
+            "rule": pa.array([each.rule.id for each in broken], pa.string()),
+            "severity": pa.array([each.rule.severity for each in broken], pa.string()),
+            "dataset": pa.array([each.dataset for each in broken], pa.string()),
+        }
+    )
+    key = "event_id, cast(row_key as varchar)" if "failed_call" in rows else "row_key, null"
+    with ledger.reading(broken_rule=names):
         ledger.run(
+            f"""
+            insert into quality_failure
+            select suite, rule, severity, dataset, {key}
+            from {rows} join broken_rule using (number)
             """
-            insert into failing
-            select $suite, $rule, $severity, $dataset, event_id, cast(row_key as varchar)
-            from (select distinct row_key from failed where number = $number) left join failed_call using (row_key)
-            """,
-            {**values, "number": place},
         )

@@ -23,7 +23,7 @@ class Figure:
 
 def compile_figure(rule: Rule, terms: Terms) -> Figure:
     """Return what an aggregate rule measures; the first value is how many rows have something to measure."""
-    where = f"filter (where {terms.condition(rule.condition)})"
+    where = "" if rule.condition is None else f"filter (where {terms.condition(rule.condition)})"
     if rule.type.startswith("expect_table_row_count"):
         return _within(rule, "count(*)", f"count(*) {where}")
     name = rule.columns[0]

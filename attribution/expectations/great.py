@@ -116,7 +116,7 @@ def validate_batch(given: Any, suites: Sequence[Suite]) -> Quality:
         key=lambda each: ([suite.name for suite in suites].index(each.suite), places[each.suite, each.rule.id])
     )
     columns = ("suite", "rule", "severity", "dataset", "event_id", "row_key")
-    return Quality(tuple(outcomes), pd.DataFrame(columns=list(columns)), "great_expectations")
+    return Quality(tuple(outcomes), lambda: pd.DataFrame(columns=list(columns)), "great_expectations")
 
 
 def as_objects(table: pa.Table) -> pd.DataFrame:

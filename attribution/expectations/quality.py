@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
@@ -42,11 +42,19 @@ class Quality:
     """The answer of `validate`: one outcome a rule, and the keys of the rows that broke one."""
 
     outcomes: tuple[Outcome, ...]
-    #: Key of every row that breaks a broken rule: `suite`, `rule`, `severity`, `dataset`, `event_id`, `row_key`.
-    failures: pd.DataFrame
+    #: Fetches the keys when they are asked for: there may be millions.
+    find: Callable[[], pd.DataFrame]
     engine: str
     #: Shipped suites that had no rows to look at.
     skipped: tuple[str, ...] = ()
+
+    @cached_property
+    def failures(self) -> pd.DataFrame:
+        """Key of every row that breaks a broken rule, with `suite`, `rule`, `severity`, `dataset` and its `event_id`.
+
+        Of a ledger they are read when asked for, from `quality_failure`, as the latest run of these suites left them.
+        """
+        return self.find()
 
     @cached_property
     def frame(self) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def compile_row(rule: Rule, terms: Terms) -> Check:
 def compile_group(rule: Rule, terms: Terms, relation: str) -> Check:
     """Return the conditions of a rule about doubles: every row of a group of equals fails, as in pandas."""
     meant = terms.condition(rule.condition)
-    names = [terms.column(name) for name in rule.columns]
+    names = [terms.held(name) for name in rule.columns]
     judged = _present(names, rule) if rule.type == "expect_compound_columns_to_be_unique" else f"{names[0]} is not null"
     rows = _both(meant, judged)
     keys = ", ".join(f"{name} as k{place}" for place, name in enumerate(names))
@@ -62,11 +62,11 @@ def _present(names: list[str], rule: Rule) -> str:
 
 
 def _not_null(rule: Rule, terms: Terms) -> tuple[str, str]:
-    return "true", f"{terms.column(rule.columns[0])} is null"
+    return "true", f"{terms.held(rule.columns[0])} is null"
 
 
 def _null(rule: Rule, terms: Terms) -> tuple[str, str]:
-    return "true", f"{terms.column(rule.columns[0])} is not null"
+    return "true", f"{terms.held(rule.columns[0])} is not null"
 
 
 def _in_set(rule: Rule, terms: Terms) -> tuple[str, str]:

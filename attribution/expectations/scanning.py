@@ -139,7 +139,7 @@ def _nothing(blank: Outcome, why: str) -> Outcome:
 
 
 def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
-    names = ", ".join(scan.terms.column(name) for name in rule.columns)
+    names = ", ".join(scan.terms.held(name) for name in rule.columns)
     query = f"""
         select coalesce(sum(doubles), 0)
         from (select count(*) as doubles from {scan.relation} where {check.judged} group by {names} having count(*) > 1)
@@ -148,7 +148,11 @@ def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
 
 
 def _count(condition: str) -> str:
-    return "count(*)" if condition == "true" else f"count(*) filter (where {condition})"
+    if condition == "true":
+        return "count(*)"
+    column = condition.removesuffix(" is not null")
+    is_column = column != condition and column.count('"') == 2 and column[0] == column[-1] == '"'
+    return f"count({column})" if is_column else f"count(*) filter (where {condition})"
 
 
 def _rows(ledger: Ledger, query: str, terms: Terms) -> list[tuple[Any, ...]]:

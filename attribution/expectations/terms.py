@@ -66,12 +66,16 @@ class Terms:
     def column(self, name: str) -> str:
         """Return a column as rules compare it: ids as text, and a float that is no number is missing."""
         self.kind(name)
-        quoted = '"' + name.replace('"', '""') + '"'
+        quoted = quote(name)
         if self.types[name] in _FLOATS:
             return f"(case when isnan({quoted}) then null else {quoted} end)"
         if self.types[name] == "UUID" or self.types[name].startswith("ENUM"):
             return f"cast({quoted} as varchar)"
         return quoted
+
+    def held(self, name: str) -> str:
+        """Return a column as it is stored, for rules that only ask whether a value is there or is the same."""
+        return self.column(name) if self.types.get(name) not in ("UUID",) else quote(name)
 
     def text(self, name: str) -> str:
         """Return a column as text, for patterns and lengths."""
@@ -124,6 +128,11 @@ class Terms:
             return equal if operator == "==" else f"(not {equal})"
         compared = f"{self.column(column)} {_COMPARED[operator]} {self.bound(column, parameter)}"
         return f"coalesce({compared}, false)"
+
+
+def quote(name: str) -> str:
+    """Quote the name of a column, whatever is in it."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _plain(member: Any) -> Any:

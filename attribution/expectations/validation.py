@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 
 from attribution import schema
-from attribution.coverages import measure_coverage
-from attribution.errors import LedgerError, QuestionError
+from attribution.errors import QuestionError
 from attribution.expectations import shipped
-from attribution.expectations.datasets import DATASETS, Dataset, Derived
-from attribution.expectations.failures import describe_failures, quote, take_failures
-from attribution.expectations.frames import ROW_NUMBER, as_arrow
+from attribution.expectations.failures import describe_failures, take_failures
+from attribution.expectations.frames import as_arrow
+from attribution.expectations.planning import Target, forget, plan, target_of_frame
 from attribution.expectations.quality import Quality
-from attribution.expectations.scanning import NO_ROWS, Outcome, Scan, judge
-from attribution.expectations.suites import Rule, Suite
-from attribution.expectations.terms import Terms
+from attribution.expectations.scanning import NO_ROWS, Outcome, judge
+from attribution.expectations.suites import Suite
 from attribution.ledger import Ledger, open_ledger
 
 ENGINES = ("duckdb", "great_expectations")
-#: Amounts of a frame, the one that says most first.
-_MONEY = ("list_cost", "contracted_cost", "billed_cost", "effective_cost", "source_cost", "amount")
-_MONTH = ("owned_share_of_month", "declared_share_of_month")
 
 
 def validate(
@@ -91,186 +87,48 @@ def validate(
     return _validate_frame(as_arrow(ledger_or_frame), suites, engine)
 
 
-@dataclass(frozen=True)
-class Target:
-    """One relation with the rules that need no more than its columns."""
-
-    scan: Scan
-    key: str
-    money: str | None
-    calls: str
-    rules: tuple[tuple[Suite, Rule], ...]
-
-
 def _validate_ledger(ledger: Ledger, suites: Sequence[Suite], engine: str, *, is_asked: bool) -> Quality:
     outcomes: list[Outcome] = []
-    targets, skipped = _plan(ledger, suites, is_asked=is_asked)
+    targets, skipped = plan(ledger, suites, is_asked=is_asked)
     with ledger.transaction():
-        _begin(ledger)
+        _begin(ledger, suites)
         for name, target in targets:
             outcomes += _run(ledger, target, name, engine)
-        failures = _end(ledger)
-    return Quality(_in_order(suites, outcomes), failures, engine, tuple(skipped))
+        forget(ledger)
+    return Quality(_in_order(suites, outcomes), lambda: _failures(ledger, suites), engine, tuple(skipped))
 
 
 def count_broken(ledger: Ledger) -> dict[str, int]:
     """Return how many critical and warning rules of the shipped suites a ledger breaks; nothing is written."""
-    targets, _ = _plan(ledger, shipped.choose(None), is_asked=False)
+    targets, _ = plan(ledger, shipped.choose(None), is_asked=False)
     outcomes = [each for name, target in targets for each in judge(ledger, target.scan, target.rules, name)]
-    ledger.run("drop table if exists quality_month")
+    forget(ledger)
     found = [each.rule.severity for each in outcomes if each.verdict == "broken"]
     return {severity: found.count(severity) for severity in ("critical", "warning") if severity in found}
-
-
-def _plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[list[tuple[str, Target]], list[str]]:
-    """Return what is scanned for which data set, and the data sets without a row that nobody asked for."""
-    targets: list[tuple[str, Target]] = []
-    skipped: list[str] = []
-    tables = ledger.tables()
-    for name in dict.fromkeys(_dataset_of(suite).name for suite in suites):
-        mine, dataset = [suite for suite in suites if suite.dataset == name], DATASETS[name]
-        has_rows = dataset.table in tables and ledger.value(f'select count(*) from (from "{dataset.table}" limit 1)')
-        if is_asked and dataset.table not in tables:
-            raise LedgerError.empty(
-                f"table `{dataset.table}`", "Build it with `build_ledger`, or run the step that fills it."
-            )
-        if not is_asked and not has_rows:
-            skipped.append(name)
-        else:
-            present = _present(ledger, dataset, mine, is_asked=is_asked)
-            targets += [(name, target) for target in _targets(ledger, dataset, present)]
-    return targets, skipped
 
 
 def _validate_frame(table: pa.Table, suites: Sequence[Suite], engine: str) -> Quality:
     outcomes: list[Outcome] = []
     with open_ledger() as scratch, scratch.reading(frame=table):
-        _begin(scratch)
         for suite in suites:
-            target = _target_of_frame(scratch, suite)
+            target = target_of_frame(scratch, suite)
             outcomes += _run(scratch, target, suite.dataset or "frame", engine)
-        return Quality(_in_order(suites, outcomes), _end(scratch), engine)
+        failures = _failures(scratch, suites)
+    return Quality(_in_order(suites, outcomes), lambda: failures, engine)
 
 
-def _begin(ledger: Ledger) -> None:
-    columns = ", ".join(f'"{c.name}" {c.type}' for c in schema.table("quality_failure").columns)
-    ledger.run(f"create or replace temp table failing ({columns})")
+def _begin(ledger: Ledger, suites: Sequence[Suite]) -> None:
+    """Forget what these suites found before; a ledger that may not be written keeps keys for as long as it is open."""
+    if ledger.value("select readonly from duckdb_databases() where database_name = current_database()"):
+        columns = ", ".join(f'"{c.name}" {c.type}' for c in schema.table("quality_failure").columns)
+        ledger.run(f"create temp table if not exists quality_failure ({columns})")
+    ledger.run("delete from quality_failure where list_contains($suites, suite)", {"suites": [s.name for s in suites]})
 
 
-def _end(ledger: Ledger) -> Any:
-    """Keep the keys in the ledger, where it may be written, and return them."""
-    if not ledger.value("select readonly from duckdb_databases() where database_name = current_database()"):
-        ledger.run("delete from quality_failure")
-        ledger.run("insert into quality_failure from failing order by suite, rule, row_key, event_id")
-    failures = ledger.frame("from failing order by suite, rule, row_key, event_id")
-    ledger.run("drop table failing")
-    for name in ("failed", "failed_call", "quality_month"):
-        ledger.run(f"drop table if exists {name}")
-    return failures
-
-
-def _dataset_of(suite: Suite) -> Dataset:
-    if suite.dataset not in DATASETS:
-        raise QuestionError.bad_argument(
-            f"meta.dataset of suite {suite.name}", suite.dataset, f"one of {', '.join(DATASETS)}, to check a ledger"
-        )
-    return DATASETS[suite.dataset]
-
-
-def _present(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite], *, is_asked: bool) -> list[Suite]:
-    """Leave out suites of sources that the ledger has nothing of, unless they were asked for."""
-    if is_asked or not any(suite.source for suite in suites):
-        return list(suites)
-    sources = {row[0] for row in ledger.rows(f'select distinct source from "{dataset.table}"')}
-    return [suite for suite in suites if suite.source is None or suite.source in sources]
-
-
-def _targets(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite]) -> list[Target]:
-    """Give each rule to the narrowest stored table that has all its columns, so that no scan joins for nothing."""
-    parts = dataset.parts()
-    if len(parts) > 1 and len({ledger.value(f'select count(*) from "{name}"') for name, _ in parts[:-1]}) > 1:
-        parts = parts[-1:]
-    derived = {each.name: each for each in dataset.derived}
-    by_part: dict[int, list[tuple[Suite, Rule]]] = {}
-    for suite in suites:
-        for rule in suite.rules:
-            needs = {need for name in rule.reads for need in _needs(derived.get(name), name)}
-            fits = (place for place, (_, columns) in enumerate(parts) if needs <= set(columns))
-            place = len(parts) - 1 if rule.kind == "table" else next(fits, len(parts) - 1)
-            by_part.setdefault(place, []).append((suite, rule))
-    return [_target(ledger, dataset, parts[place][0], rules) for place, rules in sorted(by_part.items())]
-
-
-def _needs(derived: Derived | None, name: str) -> tuple[str, ...]:
-    return derived.needs if derived else (name,)
-
-
-def _target(ledger: Ledger, dataset: Dataset, base: str, rules: list[tuple[Suite, Rule]]) -> Target:
-    types = _types(ledger, base)
-    named = {name for _, rule in rules for name in rule.reads}
-    wanted = [each for each in dataset.derived if each.name in named and set(each.needs) <= types.keys()]
-    if named & set(_MONTH):
-        _measure_months(ledger)
-    terms = Terms(types | {each.name: each.type for each in wanted}, added=frozenset(each.name for each in wanted))
-    calls = dataset.calls or "select distinct row_key, row_key as event_id from failed"
-    scan = Scan(dataset.relation(base, wanted), terms)
-    return Target(scan, dataset.key_of(types) or "null", dataset.money, calls, tuple(rules))
-
-
-def _target_of_frame(scratch: Ledger, suite: Suite) -> Target:
-    types = _types(scratch, "frame")
-    dataset = DATASETS.get(suite.dataset or "")
-    derived = dataset.derived if dataset else ()
-    named = {name for rule in suite.rules for name in rule.reads}
-    wanted = [
-        each
-        for each in derived
-        if each.name in named and each.name not in types and not each.needs_ledger and set(each.needs) <= types.keys()
-    ]
-    added = frozenset({ROW_NUMBER, *(each.name for each in wanted)})
-    untold = frozenset(each.name for each in derived if each.needs_ledger and each.name not in types)
-    terms = Terms(types | {each.name: each.type for each in wanted}, added=added, untold=untold)
-    relation = dataset.relation("frame", wanted) if dataset else '"frame"'
-    key = _key_of_frame(scratch, suite, dataset, types)
-    money = next((name for name in _MONEY if name in types and terms.kind(name) == "number"), None)
-    event = 'try_cast("event_id" as uuid)' if "event_id" in types else "cast(null as uuid)"
-    rows = f"(select {key} as row_key, {event} as event_id from frame)"
-    calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
-    amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
-    return Target(Scan(relation, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
-
-
-def _key_of_frame(scratch: Ledger, suite: Suite, dataset: Dataset | None, types: dict[str, str]) -> str:
-    """Return the frame's own key where it names every row once, else the number of the row."""
-    given = suite.meta.get("key")
-    columns = [given] if isinstance(given, str) else list(given or (dataset.key if dataset else ()))
-    if not columns or not set(columns) <= types.keys():
-        return ROW_NUMBER
-    names = ", ".join(map(quote, columns))
-    is_whole = " and ".join(f"count({name}) = count(*)" for name in map(quote, columns))
-    (is_key,) = scratch.rows(f"select {is_whole} and count(distinct ({names})) = count(*) from frame")[0]
-    if not is_key:
-        return ROW_NUMBER
-    return f"concat_ws('/', {names})" if len(columns) > 1 else f"cast({names} as varchar)"
-
-
-def _types(ledger: Ledger, table: str) -> dict[str, str]:
-    return {str(row[0]): str(row[1]) for row in ledger.rows(f'describe "{table}"')}
-
-
-def _measure_months(ledger: Ledger) -> None:
-    """Leave the ownership coverage of each month in `quality_month`, by the unfavourable end of its band."""
-    months = measure_coverage(ledger, "month")
-    shares = pa.table({name: pa.array(months[name]) for name in ("month", "unowned_high", "not_declared_high")})
-    with ledger.reading(coverage_of_month=shares):
-        ledger.run(
-            """
-            create or replace temp table quality_month as
-            select month, cast(1 - unowned_high as decimal(7, 6)) as owned,
-                cast(1 - not_declared_high as decimal(7, 6)) as declared
-            from coverage_of_month
-            """
-        )
+def _failures(ledger: Ledger, suites: Sequence[Suite]) -> pd.DataFrame:
+    """Return the keys that the latest run of these suites left."""
+    query = "from quality_failure where list_contains($suites, suite) order by suite, rule, row_key, event_id"
+    return ledger.frame(query, {"suites": [suite.name for suite in suites]})
 
 
 def _run(ledger: Ledger, target: Target, dataset: str, engine: str) -> list[Outcome]:

@@ -1,0 +1,182 @@
+"""What is scanned for which rules: each rule goes to the fewest stored tables that have its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from attribution.coverages import measure_coverage
+from attribution.errors import LedgerError, QuestionError
+from attribution.expectations.datasets import DATASETS, Dataset, Derived
+from attribution.expectations.frames import ROW_NUMBER
+from attribution.expectations.scanning import Scan
+from attribution.expectations.suites import Rule, Suite
+from attribution.expectations.terms import Terms, quote
+from attribution.ledger import Ledger, column_list
+
+#: Amounts of a frame, the one that says most first.
+_MONEY = ("list_cost", "contracted_cost", "billed_cost", "effective_cost", "source_cost", "amount")
+_MONTH = ("owned_share_of_month", "declared_share_of_month")
+
+
+@dataclass(frozen=True)
+class Target:
+    """One relation with the rules that need no more than its columns."""
+
+    scan: Scan
+    key: str
+    money: str | None
+    calls: str | None
+    rules: tuple[tuple[Suite, Rule], ...]
+
+
+def plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[list[tuple[str, Target]], list[str]]:
+    """Return what is scanned for which data set, and the data sets without a row that nobody asked for."""
+    targets: list[tuple[str, Target]] = []
+    skipped: list[str] = []
+    tables = ledger.tables()
+    for name in dict.fromkeys(_dataset_of(suite).name for suite in suites):
+        mine, dataset = [suite for suite in suites if suite.dataset == name], DATASETS[name]
+        has_rows = dataset.table in tables and ledger.value(
+            f'select count(*) from (from "{dataset.parts[0][0]}" limit 1)'
+        )
+        if is_asked and dataset.table not in tables:
+            raise LedgerError.empty(
+                f"table `{dataset.table}`", "Build it with `build_ledger`, or run the step that fills it."
+            )
+        if not is_asked and not has_rows:
+            skipped.append(name)
+        else:
+            present = _present(ledger, dataset, mine, is_asked=is_asked)
+            targets += [(name, target) for target in _targets(ledger, dataset, present)]
+    return targets, skipped
+
+
+def forget(ledger: Ledger) -> None:
+    """Drop what a run leaves beside its answer."""
+    for name in ("failed", "failed_call", "quality_month"):
+        ledger.run(f"drop table if exists {name}")
+
+
+def _dataset_of(suite: Suite) -> Dataset:
+    if suite.dataset not in DATASETS:
+        raise QuestionError.bad_argument(
+            f"meta.dataset of suite {suite.name}", suite.dataset, f"one of {', '.join(DATASETS)}, to check a ledger"
+        )
+    return DATASETS[suite.dataset]
+
+
+def _present(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite], *, is_asked: bool) -> list[Suite]:
+    """Leave out suites of sources that the ledger has nothing of, unless they were asked for."""
+    if is_asked or not any(suite.source for suite in suites):
+        return list(suites)
+    sources = {row[0] for row in ledger.rows(f'select distinct source from "{dataset.table}"')}
+    return [suite for suite in suites if suite.source is None or suite.source in sources]
+
+
+def _targets(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite]) -> list[Target]:
+    """Give each rule to the fewest stored tables that have all its columns, so that no scan joins for nothing."""
+    derived = {each.name: each for each in dataset.derived}
+    parts = _parts(ledger, dataset)
+    by_base: dict[str, list[tuple[Suite, Rule]]] = {}
+    for suite in suites:
+        for rule in suite.rules:
+            needs = {need for name in rule.reads for need in _needs(derived.get(name), name)}
+            base = dataset.table if rule.kind == "table" else _base(ledger, dataset, parts, needs)
+            by_base.setdefault(base, []).append((suite, rule))
+    return [_target(ledger, dataset, base, rules) for base, rules in sorted(by_base.items())]
+
+
+def _parts(ledger: Ledger, dataset: Dataset) -> dict[str, set[str]]:
+    """Return the stored tables that hold one row for every row of the data set, with their columns."""
+    parts = {name: set(columns) for name, columns in dataset.parts}
+    counts = {ledger.value(f'select count(*) from "{name}"') for name in parts}
+    return parts if len(counts) == 1 else {}
+
+
+def _base(ledger: Ledger, dataset: Dataset, parts: dict[str, set[str]], needs: set[str]) -> str:
+    """Return the table or the join of tables that has the columns a rule needs, or all of the data set."""
+    keyed = set(dataset.key)
+    used = [name for name, columns in parts.items() if needs & (columns - keyed)] or list(parts)[:1]
+    if not used or not needs <= set().union(*(parts[name] for name in used)):
+        return dataset.table
+    if len(used) == 1:
+        return used[0]
+    name, key = "_and_".join(used), column_list(dataset.key)
+    joined = " join ".join(f'"{part}"' if place == 0 else f'"{part}" using ({key})' for place, part in enumerate(used))
+    ledger.run(f'create or replace temp view "{name}" as from {joined}')
+    return name
+
+
+def _needs(derived: Derived | None, name: str) -> tuple[str, ...]:
+    return derived.needs if derived else (name,)
+
+
+def _target(ledger: Ledger, dataset: Dataset, base: str, rules: list[tuple[Suite, Rule]]) -> Target:
+    types = _types(ledger, base)
+    named = {name for _, rule in rules for name in rule.reads}
+    wanted = [each for each in dataset.derived if each.name in named and set(each.needs) <= types.keys()]
+    if named & set(_MONTH):
+        _measure_months(ledger)
+    terms = Terms(types | {each.name: each.type for each in wanted}, added=frozenset(each.name for each in wanted))
+    scan = Scan(dataset.relation(base, wanted), terms)
+    return Target(scan, dataset.key_of(types) or "null", dataset.money, dataset.calls, tuple(rules))
+
+
+def target_of_frame(scratch: Ledger, suite: Suite) -> Target:
+    """Return what is scanned of the table `frame` for a suite, with what its own rows can tell of each other."""
+    types = _types(scratch, "frame")
+    dataset = DATASETS.get(suite.dataset or "")
+    derived = dataset.derived if dataset else ()
+    named = {name for rule in suite.rules for name in rule.reads}
+    wanted = [
+        each
+        for each in derived
+        if each.name in named and each.name not in types and not each.needs_ledger and set(each.needs) <= types.keys()
+    ]
+    added = frozenset({ROW_NUMBER, *(each.name for each in wanted)})
+    untold = frozenset(each.name for each in derived if each.needs_ledger and each.name not in types)
+    terms = Terms(types | {each.name: each.type for each in wanted}, added=added, untold=untold)
+    relation = dataset.relation("frame", wanted) if dataset else '"frame"'
+    key = _key_of_frame(scratch, suite, dataset, types)
+    money = next((name for name in _MONEY if name in types and terms.kind(name) == "number"), None)
+    event = 'try_cast("event_id" as uuid)' if "event_id" in types else "cast(null as uuid)"
+    rows = f"(select {key} as row_key, {event} as event_id from frame)"
+    calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
+    amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
+    return Target(Scan(relation, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
+
+
+def _key_of_frame(scratch: Ledger, suite: Suite, dataset: Dataset | None, types: dict[str, str]) -> str:
+    """Return the frame's own key where it names every row once, else the number of the row."""
+    given = suite.meta.get("key")
+    columns = [given] if isinstance(given, str) else list(given or (dataset.key if dataset else ()))
+    if not columns or not set(columns) <= types.keys():
+        return ROW_NUMBER
+    names = ", ".join(map(quote, columns))
+    is_whole = " and ".join(f"count({name}) = count(*)" for name in map(quote, columns))
+    (is_key,) = scratch.rows(f"select {is_whole} and count(distinct ({names})) = count(*) from frame")[0]
+    if not is_key:
+        return ROW_NUMBER
+    return f"concat_ws('/', {names})" if len(columns) > 1 else f"cast({names} as varchar)"
+
+
+def _types(ledger: Ledger, table: str) -> dict[str, str]:
+    return {str(row[0]): str(row[1]) for row in ledger.rows(f'describe "{table}"')}
+
+
+def _measure_months(ledger: Ledger) -> None:
+    """Leave the ownership coverage of each month in `quality_month`, by the unfavourable end of its band."""
+    months = measure_coverage(ledger, "month")
+    shares = pa.table({name: pa.array(months[name]) for name in ("month", "unowned_high", "not_declared_high")})
+    with ledger.reading(coverage_of_month=shares):
+        ledger.run(
+            """
+            create or replace temp table quality_month as
+            select month, cast(1 - unowned_high as decimal(7, 6)) as owned,
+                cast(1 - not_declared_high as decimal(7, 6)) as declared
+            from coverage_of_month
+            """
+        )
