@@ -322,3 +322,63 @@ def test_text_of_the_bill_is_escaped_where_it_is_shown() -> None:
 
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
+
+
+def anthropic_days(refused_day: int) -> list[dict[str, Any]]:
+    """Return five days of usage and cost of Claude; the cost of one day leaves out half its tokens."""
+    told = {"provider": "anthropic", "model": "claude-haiku-4-5", "service_tier": "standard", "meter": "input"}
+    lines = []
+    for day in range(1, 6):
+        start = datetime(2026, 10, day)
+        usage = {"source": "anthropic_usage", "role": "usage", "quantity": 1000, "billed_cost": None}
+        cost = {"source": "anthropic_cost", "role": "cost", "billed_cost": "0.0005" if day == refused_day else "0.001"}
+        lines += [bill_line(f"{kind['source']}-{day}", period_start=start, **told | kind) for kind in (usage, cost)]
+    return lines
+
+
+def test_refused_calls_stand_in_the_usage_report_and_are_not_billed() -> None:
+    spoken = {"provider": "anthropic", "model": "claude-haiku-4-5", "input_tokens": 1000, "output_tokens": 0}
+    calls = [call(f"c{day}", started_at=datetime(2026, 10, day, 12), **spoken) for day in range(1, 6)]
+    with billed(*calls, lines=anthropic_days(3)) as ledger:
+        isolated = bridge(reconcile(ledger, OCTOBER))
+    with billed(*calls, lines=anthropic_days(5)) as ledger:
+        last = bridge(reconcile(ledger, OCTOBER))
+
+    assert isolated["not_billed"] == Decimal("-0.0005")
+    assert last["price"] == Decimal("-0.0005")
+
+
+def test_priority_usage_that_the_cost_report_leaves_out_is_not_billed_there() -> None:
+    told = {"provider": "anthropic", "model": "claude-haiku-4-5", "meter": "input"}
+    lines = [
+        bill_line("u1", source="anthropic_usage", role="usage", service_tier="priority", quantity=1000, **told),
+        bill_line("u2", source="anthropic_usage", role="usage", service_tier="standard", quantity=1000, **told),
+        bill_line("m2", source="anthropic_cost", role="cost", service_tier="standard", billed_cost="0.001", **told),
+    ]
+    spoken = {"provider": "anthropic", "model": "claude-haiku-4-5", "input_tokens": 1000, "output_tokens": 0}
+    calls = [call("c1", **spoken), call("c2", service_tier="priority", **spoken)]
+    with billed(*calls, lines=lines) as ledger:
+        answer = reconcile(ledger, OCTOBER)
+
+    assert [row["what"] for row in answer.missing.to_dict("records")] == ["claude-haiku-4-5 priority"]
+    assert list(answer.missing["state"]) == ["usage_without_bill"]
+    assert set(bridge(answer)) <= {"ledger", "billed", "not_billed"}
+
+
+def test_a_request_that_the_bill_names_is_compared_alone() -> None:
+    generation = {"source": "openrouter", "provider": "openrouter", "model": "openai/gpt-5-mini", "meter": None}
+    lines = [
+        bill_line("g1", request_id="gen-1", billed_cost="0.001", **generation),
+        bill_line("g2", request_id="gen-2", billed_cost="0.002", **generation),
+    ]
+    spoken = {"provider": "openrouter", "model": "openai/gpt-5-mini"}
+    calls = [call("c1", response_id="gen-1", **spoken), call("c2", provider_request_id="gen-2", **spoken)]
+    with billed(*calls, lines=lines) as ledger:
+        cells = reconcile(ledger, OCTOBER).cells
+    exact = {row["request_id"]: row["billed"] for row in cells.to_dict("records") if row["billed"] is not None}
+
+    assert set(cells["level"]) == {"request"}
+    assert {key: value for key, value in exact.items() if value == value} == {
+        "gen-1": Decimal("0.001"),
+        "gen-2": Decimal("0.002"),
+    }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from attribution.ledger import Ledger
-from attribution.pricing.statements import METERS
+from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.reconciliation.documents import Asked
 
 #: What tells groups of calls apart before names and dimensions are brought together.
@@ -40,14 +42,21 @@ def tell_calls(ledger: Ledger, asked: Asked) -> None:
     )  # fmt: skip
 
 
-def add_up_calls(ledger: Ledger) -> None:
+def used_meters(ledger: Ledger) -> tuple[str, ...]:
+    """Return the meters that any call used; the others need not be added up."""
+    counts = ", ".join(f"coalesce(max({meter}_tokens), 0) > 0" for meter in TOKEN_METERS)
+    found = ledger.rows(f"select {counts} from event")[0]
+    return (*(meter for meter, is_used in zip(TOKEN_METERS, found, strict=True) if is_used), *IMPLIED_METERS)
+
+
+def add_up_calls(ledger: Ledger, meters: Sequence[str]) -> None:
     """Write `call_part`: one row per group of calls, with the quantity and cost of every meter beside each other."""
     sums = ", ".join(
         f"sum({meter}_quantity)::hugeint as {meter}_quantity, "
         f"(sum({meter}_quantity) filter (where is_costed))::hugeint as {meter}_known, "
         f"(sum({meter}_list) filter (where is_costed))::hugeint as {meter}_list, "
         f"(sum({meter}_cost) filter (where is_costed))::hugeint as {meter}_cost"
-        for meter in METERS
+        for meter in meters
     )
     ledger.run(
         f"""
@@ -73,7 +82,7 @@ def add_up_calls(ledger: Ledger) -> None:
     )
 
 
-def unfold_calls(ledger: Ledger) -> None:
+def unfold_calls(ledger: Ledger, meters: Sequence[str]) -> None:
     """Write `call_meter_part`: the groups again, one row a meter, quantities in millionths of a unit."""
     keys = f"{', '.join(RAW)}, in_period, in_window_started, in_window_ended, is_repeated"
     parts = " union all ".join(
@@ -81,7 +90,7 @@ def unfold_calls(ledger: Ledger) -> None:
         f"coalesce({meter}_known, 0) * 1000000 as known, coalesce({meter}_list, 0) as list, "
         f"coalesce({meter}_cost, 0) as cost from call_part "
         f"where {meter}_quantity <> 0 or coalesce({meter}_cost, 0) <> 0"
-        for meter in METERS
+        for meter in meters
     )
     ledger.run(
         f"""

@@ -101,8 +101,9 @@ _ROUNDING_UNIT = """
     from cell_line group by provider
 """
 
-#: `is_refused`: the cost report charges less than the tokens of the usage report, at a price that holds elsewhere.
-_POT_VALUES = """
+_TIED = "inside.used <> 0 and abs(pot.billed - inside.used) * 2 <= pot.lines * unit.unit + inside.calls + 1"
+#: `is_refused`: the cost report charges less than the usage report counts, at a price that holds before and after.
+_POT_VALUES = f"""
     create or replace temp table pot_value as
     with inside as (
         select pot_id, sum(used)::hugeint as used,
@@ -114,10 +115,13 @@ _POT_VALUES = """
     select pot.provider, pot.pot_id, pot.level, pot.billed, pot.lines, inside.* exclude (pot_id),
         nullif(pot.list, case when pot.billed <> 0 then 0 end) as list,
         nullif(pot.contracted, case when pot.billed <> 0 then 0 end) as contracted,
-        unit.unit, side.quantity_from = 'usage report' and pot.billed < inside.used and bool_or(
-            abs(pot.billed - inside.used) * 2 <= pot.lines * unit.unit + inside.calls + 1 and inside.used <> 0
-        ) over (partition by pot.provider, pot.model, pot.service_tier, pot.context_window, pot.meter) as is_refused
+        unit.unit, side.quantity_from = 'usage report' and pot.billed < inside.used
+            and pot.bucket > min(case when {_TIED} then pot.bucket end) over alike
+            and pot.bucket < max(case when {_TIED} then pot.bucket end) over alike as is_refused
     from pot join inside using (pot_id) join rounding_unit as unit using (provider) join side using (provider)
+    window alike as (
+        partition by pot.provider, pot.model, pot.service_tier, pot.context_window, pot.meter
+    )
 """
 
 #: A call's own request is its own quantity; a total that names no model is an amount only, and leaves a rest.

@@ -9,7 +9,6 @@ from datetime import date
 from attribution import periods
 from attribution.errors import LedgerError
 from attribution.ledger import Ledger
-from attribution.pricing.statements import METERS
 from attribution.pricing.storing import shipped_book
 from attribution.reconciliation import bills, calls, causes, documents, pairs, pots, rates, scope, sides
 from attribution.reconciliation.names import name_models
@@ -52,8 +51,9 @@ def match_cells(
     found = _read_bills(ledger, asked, wanted)
     bills.take_usage(ledger)
     calls.tell_calls(ledger, asked)
-    calls.add_up_calls(ledger)
-    calls.unfold_calls(ledger)
+    meters = calls.used_meters(ledger)
+    calls.add_up_calls(ledger, meters)
+    calls.unfold_calls(ledger, meters)
     sides.share_dimensions(ledger, found, wanted)
     book = shipped_book()
     pots.write_names(ledger, name_models(ledger, book, ledger.rows(_NAMES), parsed.start))
@@ -67,7 +67,7 @@ def match_cells(
     rates.write_rates(ledger, book)
     causes.write_values(ledger)
     causes.write_causes(ledger)
-    for statement in (_BILL_CELL, _cell_event()):
+    for statement in (_BILL_CELL, _cell_event(meters)):
         ledger.run(statement)
     return found
 
@@ -127,12 +127,12 @@ _BILL_CELL = f"""
 """
 
 
-def _cell_event() -> str:
+def _cell_event(meters: Sequence[str]) -> str:
     """Return the view of every call and meter that belongs to a cell with money, with the weight to spread it by."""
     columns = " union all ".join(
         f"select event_id, '{meter}' as meter, {meter}_quantity::hugeint * 1000000 as quantity, "
         f"coalesce({meter}_cost, {meter}_list, 0)::hugeint as weight from event_meter where {meter}_quantity <> 0"
-        for meter in METERS
+        for meter in meters
     )
     return f"""
         create or replace temp view cell_event as

@@ -160,7 +160,7 @@ def write_cells(ledger: Ledger) -> None:
     for statement in (_KEYS, _POTS, _NUMBER_LINES):
         ledger.run(statement)
     joins = "\n".join(_level_join(level, parts) for level, parts in LEVELS.items())
-    nearest = ", ".join(f"{level}_pot.pot_id" for level in LEVELS)
+    nearest = ", ".join(f"{level}_pot.pot_id" for level in LEVELS if level != "request")
     ledger.run(
         f"""
         create or replace temp table cell as
@@ -172,7 +172,8 @@ def write_cells(ledger: Ledger) -> None:
             union select provider, {", ".join(PLACE)} from bill_place
                 where level in ('meter', 'request')
         )
-        select place.*, coalesce({nearest}) as pot_id,
+        select place.*,
+            case when place.request_id is null then coalesce({nearest}) else request_pot.pot_id end as pot_id,
             row_number() over (order by place.provider, {", ".join("place." + p for p in PLACE)}) as cell_no
         from place {joins}
         """
@@ -180,11 +181,11 @@ def write_cells(ledger: Ledger) -> None:
 
 
 def _level_join(level: str, parts: tuple[str, ...]) -> str:
-    same = " and ".join(f"{level}_pot.{part} is not distinct from place.{part}" for part in parts)
+    """Return the join with the pots of one level; they are picked out first, so that few rows meet."""
+    same = "".join(f" and {level}_pot.{part} is not distinct from place.{part}" for part in parts)
     return (
-        f"left join pot as {level}_pot on {level}_pot.provider = place.provider and {level}_pot.level = '{level}'"
-        + (f" and {same}" if same else "")
-        + ("" if level == "request" else " and place.request_id is null")
+        f"left join (select * from pot where level = '{level}') as {level}_pot "
+        f"on {level}_pot.provider = place.provider{same}"
     )
 
 
