@@ -6,7 +6,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -174,14 +173,17 @@ def test_a_wheel_opens_jupyterlab_on_a_copy_with_the_sample_company(elsewhere: t
     port = str(free_port())
     command = ["venv/bin/attribution", "lab", "work", "--no-browser", "--port", port, "--allow-root"]
     running = subprocess.Popen(
-        command, cwd=place, env={**environment, "JUPYTER_TOKEN": "t"}, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        cwd=place,
+        env={**environment, "JUPYTER_TOKEN": "t"},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
     )
     try:
         listed = json.loads(answer_of(f"http://127.0.0.1:{port}/api/contents?token=t", running))
     finally:
-        running.send_signal(signal.SIGINT)
-        running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
+        running.terminate()
+        running.wait(timeout=120)
 
     names = {item["name"] for item in listed["content"]}
     assert {"sample_data", "00_quick_start.ipynb", "05_bring_your_own_data.ipynb"} <= names

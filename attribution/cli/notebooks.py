@@ -42,13 +42,14 @@ def open_lab(
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only serve; print the address.")] = False,
 ) -> None:
     """Open JupyterLab on a copy of the guided notebooks with the sample company; its own options are passed on."""
-    import subprocess
+    import os
+    import sys
 
     from attribution import notebooks
 
     command = notebooks.lab_command(folder, port, browser=not no_browser, more=ctx.args)
     books = notebooks.prepare(folder)
     typer.echo(f"{len(books)} notebooks and sample_data/acme in {folder}; begin with {books[0].name}. Stop: Ctrl-C.")
-    code = subprocess.call(command)
-    if code:
-        raise typer.Exit(2)
+    sys.stdout.flush()
+    # JupyterLab takes this process over, so that what stops or signals the one reaches the other.
+    os.execv(command[0], command)
