@@ -56,7 +56,9 @@ def charge_events(ledger: Ledger, period: Period, rules: Rules, basis: str) -> N
             where status <> 'accrual' and list_contains($months, period)
         ),
         in_period as (
-            select cost_event.*, trued_month.period is not null as is_billed,
+            select cost_event.*,
+                trued_month.period is not null or (len($months) > 0 and cost_event.billed_period is not null)
+                    as is_billed,
                 {pooled} as pool
             from cost_event
             left join trued_month on trued_month.provider = cost_event.provider
