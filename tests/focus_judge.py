@@ -166,29 +166,18 @@ def without_newer_columns(file: Path, folder: Path) -> Path:
 
 
 def export_sample(folder: Path) -> list[Path]:
-    """Write the sample company's exports as a user does."""
-    given = [str(SAMPLE / "data"), "--config", str(SAMPLE / "config" / "attribution.yaml")]
-    files = []
-    for number, options in enumerate(EXPORTS):
-        files.append(folder / f"{number}-{options[1]}.{options[-1]}")
-        command = [
-            Path(sys.executable).parent / "attribution",
-            "export",
-            *given,
-            *options[:-1],
-            "--out",
-            str(files[-1]),
+    """Write the sample company's exports: all time, a month as CSV, and a month whose shared charges are split."""
+    import attribution as at
+
+    config = SAMPLE / "config"
+    with at.build_ledger(SAMPLE / "data", config=config / "attribution.yaml", quiet=True) as ledger:
+        rules = at.read_rules(config / "chargeback.yaml")
+        done = [
+            at.export(ledger, folder / "focus-1.2.parquet", "focus-1.2"),
+            at.export(ledger, folder / "focus-1.2-october.csv", "focus-1.2", period="2026-10"),
+            at.export(ledger, folder / "focus-1.3-october.parquet", "focus-1.3", period="2026-10", rules=rules),
         ]
-        subprocess.run(command, check=True, cwd=ROOT)
-    return files
-
-
-#: Options of `attribution export`, and the kind of file. Of 1.3 the part is judged that the validator knows, 1.2's.
-EXPORTS = (
-    ("--format", "focus-1.2", "parquet"),
-    ("--format", "focus-1.2", "--period", "2026-10", "csv"),
-    ("--format", "focus-1.3", "--period", "2026-10", "--rules", str(SAMPLE / "config" / "chargeback.yaml"), "parquet"),
-)
+    return [Path(each.path) for each in done]
 
 
 def main(names: list[str]) -> int:

@@ -262,3 +262,34 @@ def test_stopping_a_check_is_no_verdict(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(building, "add", stop)
 
     assert run("check", COMPLETE).exit_code == 130
+
+
+def test_export_and_evidence_write_files_from_a_kept_ledger(tmp_path: Path) -> None:
+    data, config = str(at.sample_path("acme/data/direct")), str(at.sample_path("acme/config/attribution.yaml"))
+    book = str(tmp_path / "acme.duckdb")
+    written = run("export", data, "--config", config, "--ledger", book, "--out", str(tmp_path / "focus.csv"))
+    journal = answer_of(
+        "export", "--ledger", book, "--period", "2026-08", "--format", "journal", "--out", f"{book}.csv"
+    )
+    pack = run(
+        "evidence", "--ledger", book, "--team=research", "--period=2026-08", "--out", str(tmp_path / "pack.html")
+    )
+
+    assert written.exit_code == pack.exit_code == 0, written.output + pack.output
+    assert "of focus-1.2 in" in written.stdout
+    assert journal["sums"]["debit"] == journal["sums"]["credit"]  # type: ignore[index]
+    assert pack.stdout.startswith("research, 2026-08: $")
+    assert {path.name for path in tmp_path.iterdir()} >= {"focus.csv", "pack.html", "pack.csv", "acme.duckdb.csv"}
+
+
+def test_disputes_are_checked_without_a_ledger_and_a_fault_exits_with_2(tmp_path: Path) -> None:
+    path = tmp_path / "disputes.yaml"
+    entry = "- {dispute_id: D-1, period: 2026-10, owner_team: support, amount: '5', state: open, reason: not ours}\n"
+    path.write_text(entry, encoding="utf-8")
+    checked = run("disputes", str(path))
+    path.write_text(entry.replace("open", "agreed"), encoding="utf-8")
+    faulty = run("disputes", str(path))
+
+    assert (checked.exit_code, faulty.exit_code) == (0, 2)
+    assert "nothing is booked without --ledger" in checked.stdout
+    assert "disputes.yaml:1: `agreed` is not known here" in faulty.stderr

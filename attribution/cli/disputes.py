@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from attribution.cli.opening import AsJson, Config, Paths, opened, require_calls, waiting
+from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, opened_file, require_calls, waiting
 
 DEFAULT_PACK = "attribution-evidence.html"
 
@@ -21,11 +21,12 @@ def register(app: typer.Typer) -> None:
 
 
 def write_pack(
-    paths: Paths,
     team: Annotated[str, typer.Option("--team", help="Whose statement.")],
     period: Annotated[str, typer.Option("--period", help="Of which period, such as 2026-10 (UTC).")],
+    paths: MorePaths = None,
     top: Annotated[int, typer.Option("--top", metavar="N", help="How many charges, largest first.")] = 20,
     rules: Rules = None,
+    ledger: LedgerFile = None,
     config: Config = None,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="The HTML file; a CSV stands beside it.")] = (
         DEFAULT_PACK
@@ -37,14 +38,15 @@ def write_pack(
     from attribution.exports import files
     from attribution.packs import evidence_pack
 
-    with opened(paths, config) as (ledger, _):
-        require_calls(ledger)
+    with opened_file(paths, config, ledger) as book:
+        require_calls(book)
         with waiting("Gathering the evidence"):
-            pack = evidence_pack(ledger, team, period, rules, top=top)
-    options = [f"--team={team}", f"--period={period}", f"--top={top}", *([f"--rules={rules}"] if rules else [])]
+            pack = evidence_pack(book, team, period, rules, top=top)
+    kept = [f"--ledger={ledger}"] if ledger else []
+    options = [f"--team={team}", f"--period={period}", f"--top={top}", *([f"--rules={rules}"] if rules else []), *kept]
     table = Path(out).with_suffix(".csv")
     files.write_table(pack.table(), table)
-    reports.write(reports.render_pack(pack, paths=paths, config=config, options=options), out)
+    reports.write(reports.render_pack(pack, paths=paths or (), config=config, options=options), out)
     screen.say(pack.headline)
     screen.say(f"Evidence: {out} and {table}")
 

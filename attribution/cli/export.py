@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from attribution.cli.opening import AsJson, Config, Paths, Period, opened, require_calls
+from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Period, opened_file, require_calls
 
 
 def register(app: typer.Typer) -> None:
@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
 
 
 def write_export(
-    paths: Paths,
     out: Annotated[str, typer.Option("--out", metavar="FILE", help="A .parquet or .csv file.")],
+    paths: MorePaths = None,
     kind: Annotated[
         str, typer.Option("--format", help="focus-1.2, focus-1.3, csv, parquet (statements) or journal.")
     ] = "focus-1.2",
@@ -24,6 +24,7 @@ def write_export(
     rules: Annotated[
         str | None, typer.Option("--rules", metavar="FILE", help="Rules of shared and unowned spend.")
     ] = None,
+    ledger: LedgerFile = None,
     config: Config = None,
     as_json: AsJson = False,
 ) -> None:
@@ -31,9 +32,9 @@ def write_export(
     from attribution.cli import screen
     from attribution.exports import export
 
-    with opened(paths, config) as (ledger, _):
-        require_calls(ledger)
-        done = export(ledger, out, kind, period=period, rules=rules)
+    with opened_file(paths, config, ledger) as book:
+        require_calls(book)
+        done = export(book, out, kind, period=period, rules=rules)
     if as_json:
         sums = {name: screen.plain(amount) for name, amount in done.sums.items()}
         facts = {"path": done.path, "format": done.format, "rows": done.rows, "sums": sums}
