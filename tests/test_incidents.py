@@ -149,8 +149,13 @@ def test_markers_are_read_in_utc_and_shown_beside_the_hours(tmp_path: Path) -> N
         "2026-10-19 18:45,prompt edit,longer\n2026-09-01,old,x\n"
     )
 
-    markers = what_changed(live(planted=5), events=path).markers
+    answer = what_changed(live(planted=5), events=path)
+    markers, series = answer.markers, answer.series
 
+    marked = series[series["marker"].notna()]
+    assert marked[["hour", "cost", "usual", "marker"]].values.tolist() == [
+        [datetime(2026, 10, 19, 18), 2, 2, "release: triage 5.1; prompt edit: longer"]
+    ]
     assert markers.values.tolist() == [
         [datetime(2026, 10, 19, 18, 30), "release", "triage 5.1"],
         [datetime(2026, 10, 19, 18, 45), "prompt edit", "longer"],

@@ -18,7 +18,7 @@ from attribution.explanations import Explanation, explain_windows
 from attribution.explanations.answers import NO_FORMULA
 from attribution.incidents.arrivals import arrivals, complete_until
 from attribution.incidents.hours import carriers_of, hourly_costs, hourly_series, running_cost
-from attribution.incidents.markers import beside, read_markers
+from attribution.incidents.markers import beside, read_markers, with_markers
 from attribution.ledger import Ledger
 from attribution.periods import Period, between
 
@@ -49,7 +49,7 @@ class Incident:
     running
         What the change still costs [USD per hour], over the last complete hours.
     series
-        `hour`, `cost`, `usual` [USD].
+        `hour`, `cost`, `usual` [USD], and `marker`: what people did in that hour.
     markers
         `at`, `kind`, `text` of what people did around it.
     """
@@ -142,7 +142,7 @@ def what_changed(
     before = _comparison(window, first)
     sources = arrivals(ledger, window, before)
     until = complete_until(sources, window)
-    marks = read_markers(events)
+    near = beside(read_markers(events), window, before[-1])
     compared = between(window.start, until) if until > window.start else None
     windows = [between(one.start, one.start + (until - window.start)) for one in before] if compared else []
     explained = explain_windows(ledger, windows, compared, where) if compared else None
@@ -158,8 +158,8 @@ def what_changed(
         explanation=explained,
         carriers=carriers,
         running=running,
-        series=hourly_series(costs, window, before),
-        markers=beside(marks, window, before[-1]),
+        series=with_markers(hourly_series(costs, window, before), near),
+        markers=near,
     )
 
 

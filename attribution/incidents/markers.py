@@ -54,6 +54,16 @@ def beside(markers: pd.DataFrame, window: Period, before: Period) -> pd.DataFram
     return markers[(at >= before.end) & (at < window.end)].reset_index(drop=True)
 
 
+def with_markers(series: pd.DataFrame, markers: pd.DataFrame) -> pd.DataFrame:
+    """Put the markers of each hour beside its cost; null where there is none."""
+    told: dict[datetime, list[str]] = {}
+    for row in markers.to_dict("records"):
+        hour = row["at"].replace(minute=0, second=0, microsecond=0)
+        told.setdefault(hour, []).append(f"{row['kind']}: {row['text']}")
+    texts = ["; ".join(told[hour]) if hour in told else None for hour in series["hour"]]
+    return series.assign(marker=pd.Series(pa.array(texts, pa.string()), dtype=pd.ArrowDtype(pa.string())))
+
+
 def _marker(row: Mapping[Any, Any], path: str, line: int) -> tuple[datetime, str, str]:
     given = row["at"]
     try:
