@@ -89,7 +89,10 @@ def measure(ledger: Ledger, rules: Rules) -> list[dict[str, Any]]:
                 left join (select cast(event_id as uuid) as event_id, imagined_cost from priced) using (event_id)
                 """
             )
-    return _by_team(ledger, rules)
+    rows = _by_team(ledger, rules)
+    for name in ("attempt", "event_saving", "chosen"):
+        ledger.run(f"drop table {name}")
+    return rows
 
 
 def _by_team(ledger: Ledger, rules: Rules) -> list[dict[str, Any]]:
