@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from attribution.ancestry import find_nearest_above
 from attribution.ledger import Ledger
+from attribution.sampling import spans_are_sampled
 from attribution.suggestions import suggest_hops
 
 FIELDS = {"owner_team": "owner_evidence", "workflow_id": "workflow_evidence", "feature": "feature_evidence"}
@@ -19,9 +20,12 @@ def find_lost_hops(ledger: Ledger) -> None:
     """Write `lost_hop` anew: for every field that a call does not carry, the first hop that lost it.
 
     The order of diagnosis: records of the call that disagree or differ, a span above that carries the field, links
-    and message ids, then what kind and time of spans suggest (`is_provable` false), then nobody ever said it.
+    and message ids, then what kind and time of spans suggest (`is_provable` false), then nobody ever said it. Where
+    spans are a sample, a parent that is not there was sampled out: no hop is broken, and that nobody said it above
+    proves nothing.
     """
     with ledger.transaction():
+        is_sample = spans_are_sampled(ledger)
         ledger.run(_NEEDY)
         ledger.run("create or replace temp table verdict as select *, 0 as place from lost_hop limit 0")
         ledger.run(_CONFLICTING)
@@ -30,8 +34,8 @@ def find_lost_hops(ledger: Ledger) -> None:
             _lost_below_an_owner(ledger, field)
         _lost_between_traces(ledger)
         _lost_below_a_claim(ledger)
-        _lost_at_the_top(ledger)
-        ledger.run(_NEVER_SAID)
+        _lost_at_the_top(ledger, is_sample=is_sample)
+        ledger.run(_NEVER_SAID, {"is_sample": is_sample})
         ledger.run("delete from lost_hop")
         ledger.run(_FIRST_VERDICT)
         ledger.run(_SAY_LOST)
@@ -227,7 +231,7 @@ _POINTED = """
 """
 
 
-def _lost_at_the_top(ledger: Ledger) -> None:
+def _lost_at_the_top(ledger: Ledger, *, is_sample: bool) -> None:
     """H8, H2 and the suggestions H4, H9, H5, H1: what stands at the top of the call's path."""
     ledger.run(
         "create or replace temp table top as select distinct trace_id, span_id from needy where span_id is not null"
@@ -242,7 +246,9 @@ def _lost_at_the_top(ledger: Ledger) -> None:
     )
     find_nearest_above(ledger, "top", "bearer", "above")
     ledger.run(_TOPS)
-    for statement in (_ORPHANS, _CONSUMER_ROOTS, _ROOT_CALLS):
+    if not is_sample:
+        ledger.run(_ORPHANS)
+    for statement in (_CONSUMER_ROOTS, _ROOT_CALLS):
         ledger.run(statement)
     suggest_hops(ledger, "suggested")
     ledger.run(_SUGGESTED)
@@ -289,15 +295,18 @@ _SUGGESTED = """
 #: Other spans of the request carry a team and no span of the call's path does (in this process), or nobody does.
 _NEVER_SAID = """
     insert into verdict
-    with told as (select distinct trace_id from span where owner_team is not null)
+    with told as (select distinct trace_id from span where owner_team is not null),
+    orphan as (select distinct event_id from top_span where is_orphan and $is_sample)
     select distinct needy.event_id, needy.field,
         case when told.trace_id is null then 'H11' else 'H6' end,
         case when told.trace_id is null then null else coalesce(event.service, speaker.source) end,
         coalesce(event.service, speaker.source),
-        case when told.trace_id is null then null else 'in-process' end, null, needy.span_id is not null, 11
+        case when told.trace_id is null then null else 'in-process' end, null,
+        needy.span_id is not null and orphan.event_id is null, 11
     from needy join event using (event_id)
     join (select event_id, source from event_record where rank = 1) as speaker using (event_id)
     left join told on told.trace_id = event.trace_id
+    left join orphan on orphan.event_id = needy.event_id
 """
 
 _FIRST_VERDICT = """

@@ -8,6 +8,8 @@ from attribution.ledger import Ledger
 
 #: Whole traces missing beyond this share, while those that are there are whole, mean sampling and not lost spans.
 TOLERATED_PERCENT = 2
+#: Calls of one key and model from which on their share of spans says something.
+FEWEST_CALLS = 20
 
 
 def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
@@ -15,7 +17,10 @@ def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
 
     The population are calls that a gateway or provider logged with a trace id. Where more than 2 % of their traces
     are missing as a whole and the traces that are there lack less than 2 % of their calls, spans were sampled by
-    trace. The policy `spans` of the configuration (`sampled` or `complete`) decides where nobody else can tell.
+    trace. Where traces lack calls too, it is a sample if the calls without a span are spread evenly: each key and
+    model (two at least, of 20 calls and more) is within three standard errors of the share of all. A hop that loses
+    spans takes those of some keys or models and leaves the others. The policy `spans` of the configuration (`sampled`
+    or `complete`) decides where nobody else can tell.
 
     Parameters
     ----------
@@ -35,7 +40,7 @@ def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
     >>> at.recognise_sampling(ledger)["state"].item()
     'no spans'
     """
-    return ledger.frame(_SAMPLING, {"tolerated": TOLERATED_PERCENT})
+    return ledger.frame(_SAMPLING, {"tolerated": TOLERATED_PERCENT, "fewest": FEWEST_CALLS})
 
 
 def spans_are_sampled(ledger: Ledger) -> bool:
@@ -47,7 +52,9 @@ _SAMPLING = """
     with stated as (select min(value) as state from setting where name = 'spans'),
     span_count as (select count(*) as spans from span where source <> 'seed'),
     traced as (
-        select event_id, min(trace_id) as trace_id, bool_or(role = 'client_span') as has_span
+        select event_id, min(trace_id) as trace_id, bool_or(role = 'client_span') as has_span,
+            min(api_key_id) filter (where role <> 'client_span') as api_key_id,
+            min(model) filter (where role <> 'client_span') as model
         from event_record
         group by event_id
         having bool_or(role in ('gateway_log', 'provider_log')) and min(trace_id) is not null
@@ -66,25 +73,39 @@ _SAMPLING = """
             cast(coalesce(sum(calls) filter (where is_known), 0) as bigint) as calls_of_known
         from trace
     ),
+    kind as (
+        select count(*) as calls, count(*) filter (where has_span) as calls_with_span
+        from traced group by api_key_id, model having count(*) >= $fewest
+    ),
+    spread as (
+        select coalesce(count(*) >= 2 and bool_and(
+            (kind.calls_with_span * population.calls::hugeint - kind.calls * population.calls_with_span::hugeint)
+            * (kind.calls_with_span * population.calls::hugeint - kind.calls * population.calls_with_span::hugeint)
+            <= 9::hugeint * kind.calls * population.calls_with_span * (population.calls - population.calls_with_span)
+        ), false) as is_even
+        from kind, population
+    ),
     judged as (
         select *, (traces - traces_with_spans) * 100 > traces * $tolerated as is_missing_traces,
             (calls_of_known - calls_with_span) * 100 <= calls_of_known * $tolerated as is_whole
-        from population
+        from population, spread
     )
     select case
             when stated.state in ('sampled', 'complete') then stated.state
             when spans = 0 then 'no spans'
             when traces_with_spans = 0 then 'unknown'
-            when not is_missing_traces then 'complete'
-            when is_whole then 'sampled' else 'incomplete' end as state,
+            when is_whole then case when is_missing_traces then 'sampled' else 'complete' end
+            when is_even then 'sampled'
+            when is_missing_traces then 'incomplete' else 'complete' end as state,
         case when traces = 0 then 'none' else 'gateway' end as population,
         traces, traces_with_spans, calls, calls_with_span,
         case
             when stated.state in ('sampled', 'complete') then 'stated in the configuration'
             when spans = 0 then 'no spans are loaded'
             when traces_with_spans = 0 then 'no gateway or provider log shares a trace with the spans'
+            when is_whole and is_missing_traces then 'whole traces are missing, and those that are there are whole'
+            when is_even and not is_whole then 'calls without a span are spread evenly over keys and models'
             when not is_missing_traces then 'the traces that the gateway saw have spans'
-            when is_whole then 'whole traces are missing, and those that are there are whole'
             else 'traces are missing, and those that are there lack calls too' end as reason
     from judged, stated, span_count
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -185,6 +186,25 @@ def test_whole_traces_missing_from_spans_are_a_sample_and_not_lost_calls() -> No
 
     assert state(range(5)) == "sampled"
     assert state(range(20)) == "complete"
+
+
+@pytest.mark.parametrize(
+    ("has_span", "state"),
+    [
+        (lambda n: n % 3 == 0, "sampled"),  # a third of the spans of every model, traces torn
+        (lambda n: n % 2 == 0, "complete"),  # all of one model and none of the other: a hop loses them
+        (lambda n: True, "complete"),
+    ],
+)
+def test_spans_missing_evenly_within_traces_are_a_sample(has_span: Callable[[int], bool], state: str) -> None:
+    logged = [
+        seen(f"g{n}", role="gateway_log", trace_id=f"t{n // 6}", response_id=f"r{n}", model=f"m{n % 2}")
+        for n in range(120)
+    ]
+    traced = [spanned(f"s{n}", f"t{n // 6}", f"s{n}", response_id=f"r{n}") for n in range(120) if has_span(n)]
+    ledger = observed(*logged, *traced)
+    match(ledger)
+    assert recognise_sampling(ledger)["state"].item() == state
 
 
 def test_an_event_is_found_by_the_id_it_had_before_a_later_file_merged_it() -> None:

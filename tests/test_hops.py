@@ -152,6 +152,11 @@ def test_h8_a_parent_that_may_be_in_another_export_proves_nothing(is_remote: boo
     assert found(said) == [("H8", None, "worker", None, False)]
 
 
+def test_a_parent_that_was_sampled_out_is_no_broken_hop() -> None:
+    said = spanned("c", "t", "s", "gone", service="worker", parent_is_remote=False)
+    assert found(said, setting=[{"name": "spans", "value": "sampled"}]) == [("H11", None, "worker", None, False)]
+
+
 def test_h9_the_consumer_span_closed_before_the_work() -> None:
     assert found(
         hop("t1", "send", service="api", kind="producer", owner_team="support", messaging_system="kafka"),
