@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from attribution import charts, showing
-from attribution.closing import charge_back, compare_allocations
+from attribution import showing
+from attribution.closing import charge_back
 from attribution.exports import FORMATS, export
 from attribution.ledger import Ledger
 from attribution.statements import Chargeback
 from attribution.widgets import questions
-from attribution.widgets.panels import Panel, dropdown, panel, picture, sentence, table, toolkit
+from attribution.widgets.panels import Panel, dropdown, panel, sentence, table, toolkit
 
 _PARTS = ("kind", "pool", "workflow_id", "feature")
 _SHOWN = ["kind", "pool", "workflow_id", "feature", "calls", "list_cost", "contracted_cost", "amount", "cents"]
@@ -30,7 +30,7 @@ def statement_viewer(
 
     `rules` has a name for each choice: a rules file, what `read_rules` returned, or None for no rules.
     """
-    drawn: dict[tuple[str, str], tuple[Chargeback, Any]] = {}
+    drawn: dict[tuple[str, str], Chargeback] = {}
     months = questions.list_values(ledger, "month")
     controls = {
         "period": dropdown("month", months, period or months[-1]),
@@ -41,15 +41,10 @@ def statement_viewer(
     def tell(chosen: dict[str, Any]) -> str:
         month, name = chosen["period"], chosen["rules"]
         if (month, name) not in drawn:
-            stated = charge_back(ledger, month, rules[name])
-            drawn[month, name] = stated, compare_allocations(ledger, None, rules[name], month)
-        stated, moved = drawn[month, name]
+            drawn[month, name] = charge_back(ledger, month, rules[name])
+        stated = drawn[month, name]
         rows = stated.breakdown(*_PARTS, team=chosen["team"])[_SHOWN]
-        why = f"Nothing is charged to {chosen['team']} in {month}."
-        shown = table(rows, top=40, empty=why)
-        of_teams = moved[moved["owner_team"].notna()]
-        drawn_up = picture(charts.allocation(of_teams, cost_name=f"{stated.basis} cost"))
-        return sentence(stated.headline) + shown + drawn_up
+        return sentence(stated.headline) + table(rows, 40, f"Nothing is charged to {chosen['team']} in {month}.")
 
     return panel("statement", key, controls, tell)
 
