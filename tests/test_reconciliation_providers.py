@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -142,3 +144,21 @@ def test_a_bill_for_other_things_than_ai_has_one_line_out_of_scope() -> None:
     answer = reconcile(ledger, "2024-09", "aws")
 
     assert set(bridge(answer)) == {"out_of_scope", "billed"}
+
+
+def test_the_command_prints_json_to_the_last_digit_and_fails_a_build_when_asked(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from attribution.cli import app
+
+    runner, page = CliRunner(), tmp_path / "page.html"
+    file = str(SOURCES / "openai_costs" / "illustrative_costs_string_amount.json")
+    told = runner.invoke(app, ["reconcile", file, "--period", "2026-09", "--json", "--out", str(page), "--fail"])
+    plain = runner.invoke(app, ["reconcile", file, "--period", "2026-09"])
+    answer = json.loads(told.stdout)
+
+    assert (told.exit_code, plain.exit_code) == (1, 0)
+    assert answer["status"] == "does not tie"
+    assert {row["cause"]: row["amount"] for row in answer["bridge"]}["credits"] == "-0.100000000000"
+    assert "From our calls to the bill" in page.read_text(encoding="utf-8")
+    assert "Credits" in plain.stdout

@@ -4,7 +4,7 @@
 
 Calls of four models, ten projects and two tiers; the bill has a line per hour, project, model, tier and meter, and says
 one in a hundred of them a tenth too high. The comparison is DuckDB's own group-by of the calls to the hour, project,
-model and tier, with the sums of their tokens, in the same process and run. The ledger is a file, memory is limited.
+model and tier, with the sums of their tokens, in the same process and run. The ledger is a file.
 """
 
 from __future__ import annotations
