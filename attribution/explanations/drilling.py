@@ -32,7 +32,8 @@ MIXES = {
 def drill_down(leaves: pd.DataFrame, by: Sequence[str], drivers: Sequence[str]) -> pd.DataFrame:
     """Add leaves up by columns; every driver keeps its total, largest contribution first."""
     if "provider" in by:
-        leaves = leaves.assign(provider=leaves["model"].str.split("/", n=1).str[0])
+        providers = pa.array([str(model).partition("/")[0] for model in leaves["model"]], pa.string())
+        leaves = leaves.assign(provider=pd.Series(providers, dtype=pd.ArrowDtype(pa.string())))
     named = {"model_mix": {"model", "provider"}, "tier_mix": {"service_tier"}}
     mixes = [name for name in MIXES if named.get(name, set(leaves.columns[: leaves.columns.get_loc("step")])) & set(by)]
     rows = leaves.assign(**{name: _centred(leaves, name) for name in mixes})
