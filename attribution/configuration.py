@@ -46,7 +46,7 @@ _WORDS = {
     ("key", "kind"): ("api_key", "virtual_key", "project", "workspace", "principal", "deployment"),
     ("alias", "kind"): ("model", "team"),
     ("dispute", "state"): ("open", "upheld", "rejected"),
-    ("contract", "kind"): ("price", "discount"),
+    ("contract", "kind"): ("price", "discount", "tiered_discount", "commitment", "allowance"),
     ("prepayment", "kind"): ("credit", "opening", "commitment"),
     ("pool", "kind"): ("provisioned_throughput", "seats"),
     ("ownership_rule", "match"): ("equals", "prefix", "glob"),

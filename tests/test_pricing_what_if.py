@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import attribution as at
+from attribution.configuration import apply
 from attribution.errors import QuestionError, SchemaError
 from attribution.ledger import Ledger
 from attribution.pricing.book import PriceBook, Rate
@@ -140,3 +142,24 @@ def test_an_allowance_credits_its_free_units_and_no_more_than_were_used() -> Non
 
     assert list(at.contract_charges(ledger, "2026-10")["charge"]) == [Decimal("-0.5")]
     assert list(at.contract_charges(plenty, "2026-10")["charge"]) == [Decimal(-2)]
+
+
+def test_every_kind_of_term_can_be_written_in_the_configuration(tmp_path: Path) -> None:
+    reviewed = tmp_path / "attribution.yaml"
+    reviewed.write_text(
+        "contracts:\n"
+        "- {contract_id: p, kind: price, provider: openai, model: m, meter: input, price: '1', price_per: 1000000}\n"
+        "- {contract_id: d, kind: discount, provider: aws, numerator: 94, denominator: 100, stack_order: 1}\n"
+        "- {contract_id: t, kind: tiered_discount, provider: openai, numerator: 9, denominator: 10, over: '0.5'}\n"
+        "- {contract_id: c, kind: commitment, provider: openai, amount: '5'}\n"
+        "- {contract_id: f, kind: allowance, provider: openai, meter: input, quantity: 250000}\n"
+    )
+    with ledger_of(event("a")) as ledger:
+        apply(ledger, at.read_configuration(reviewed))
+        at.price_events(ledger, book(input="2", output="4"))
+
+        found = at.contract_charges(ledger, "2026-10")
+
+    # One million tokens cost 1 USD by contract: 0.05 off beyond 0.50, 4 short of 5, a quarter of a million free.
+    charges = dict(zip(found["contract_id"], found["charge"], strict=True))
+    assert charges == {"t": Decimal("-0.05"), "c": Decimal(4), "f": Decimal("-0.25")}

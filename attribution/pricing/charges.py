@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -13,6 +14,7 @@ import pyarrow as pa
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger, as_frame
 from attribution.pricing.contracts import Term, read_terms
+from attribution.pricing.statements import METERS
 
 _PICO = 10**12
 _MONEY = pa.decimal128(38, 12)
@@ -93,19 +95,32 @@ def _commitment(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _
 
 
 def _allowance(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _Line:
-    used, cost = ledger.rows(
-        """
-        select coalesce(sum(line_item.quantity), 0), coalesce(sum(line_item.list_cost), 0)
-        from line_item join event using (event_id) join event_rate_name using (event_id)
-        where line_item.meter = $meter and event_rate_name.provider = $provider
-            and ($model is null or event_rate_name.model = $model or event.model = $model)
+    """Credit free units at what the meter's units of the term's part of the month cost on average, by contract."""
+    meter = str(term.meter)
+    used, paid = ledger.rows(
+        f"""
+        with metered as ({_METERED.format(meter=meter) if meter in METERS else _OTHERWISE_METERED})
+        select coalesce(sum(quantity), 0), coalesce(sum(cost), 0)
+        from metered join event using (event_id) join event_rate_name as named using (event_id)
+        where named.provider = $provider and ($model is null or named.model = $model or event.model = $model)
             and event.started_at >= $start and event.started_at < $end
         """,
-        {"meter": term.meter, "provider": term.provider, "model": term.model, "start": start, "end": end},
+        {**_bound(term, start, end), **({} if meter in METERS else {"meter": meter})},
     )[0]
-    free = min(Fraction(used), term.quantity)
-    credit = -Fraction(cost) * free / Fraction(used) if used else Fraction(0)
-    return term, Fraction(cost), credit, f"{free} of {Fraction(used)} {term.meter} are free"
+    used, cost = Fraction(used), Fraction(paid, _PICO)
+    free = min(used, term.quantity)
+    credit = -cost * free / used if used else Fraction(0)
+    return term, cost, credit, f"{free} of {used} {meter} are free"
+
+
+#: What each call used and pays of one meter: tokens stand in columns, all else in rows.
+_METERED = """
+    select event_id, {meter}_quantity as quantity, {meter}_cost as cost from event_meter
+    where {meter}_quantity > 0 and {meter}_cost is not null
+"""
+_OTHERWISE_METERED = """
+    select event_id, quantity, cost from event_other_meter where meter = $meter and cost is not null
+"""
 
 
 def _spent(ledger: Ledger, term: Term, start: datetime, end: datetime) -> Fraction:
@@ -117,14 +132,15 @@ def _spent(ledger: Ledger, term: Term, start: datetime, end: datetime) -> Fracti
         where named.provider = $provider and ($model is null or named.model = $model or event.model = $model)
             and started_at >= $start and started_at < $end
         """,
-        {
-            "provider": term.provider,
-            "model": term.model,
-            "start": max(start, term.valid_from),
-            "end": min(end, term.valid_to),
-        },
+        _bound(term, start, end),
     )
     return Fraction(total)
+
+
+def _bound(term: Term, start: datetime, end: datetime) -> dict[str, Any]:
+    """Return what a term is about, and the part of the month in which it holds."""
+    period = {"start": max(start, term.valid_from), "end": min(end, term.valid_to)}
+    return {"provider": term.provider, "model": term.model, **period}
 
 
 def _month(period: str) -> tuple[datetime, datetime]:

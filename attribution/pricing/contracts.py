@@ -119,6 +119,8 @@ def _term(row: dict[str, Any]) -> Term:
     entry = f"`{row['contract_id']}`"
     if row["kind"] not in KINDS:
         raise ConfigurationError.at(place, None, f"{entry} is a `{row['kind']}`", f"one of {', '.join(KINDS)}")
+    if row["kind"] == "allowance" and not row["meter"]:
+        raise ConfigurationError.at(place, None, f"{entry} names no meter", "the meter whose units are free")
     valid_from, valid_to = row["valid_from"] or BEGINNING, row["valid_to"] or FOREVER
     if valid_from >= valid_to:
         raise ConfigurationError.at(place, None, f"{entry} is valid from {valid_from} to {valid_to}", "an end after it")
