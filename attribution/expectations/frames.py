@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -32,7 +33,7 @@ def as_arrow(frame: Any) -> pa.Table:
     if twice:
         raise QuestionError.bad_argument("frame", f"columns {twice} twice", "columns with names of their own")
     named = {name: _plain(table[name]) for name in table.column_names}
-    return pa.table(named | {ROW_NUMBER: pa.array(range(table.num_rows), pa.int64())})
+    return pa.table(named | {ROW_NUMBER: pa.array(np.arange(table.num_rows, dtype=np.int64))})
 
 
 def _of_pandas(frame: pd.DataFrame) -> pa.Table:
