@@ -21,6 +21,9 @@ METADATA = {
 }
 
 
+_WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
 def shipped() -> list[Path]:
     """Return the notebooks that come with the package, in their order."""
     return sorted((assets.root() / "notebooks").glob("[0-9]*.ipynb"))
@@ -123,6 +126,8 @@ def as_text(book: Any) -> str:
         for output in cell.get("outputs", []):
             if "data" in output:
                 output["metadata"] = {}
+                # The view of a widget points to state that is not kept, by a number that is another each time.
+                output["data"].pop(_WIDGET_VIEW, None)
             else:
                 output.pop("metadata", None)  # the format allows none on text and errors
     return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"

@@ -75,6 +75,7 @@ def test_charts_are_kept_live_and_as_pictures_without_widget_state(book: dict[st
     assert live
     assert all("image/png" in bundle for bundle in live)
     assert "widgets" not in book["metadata"]
+    assert not any("application/vnd.jupyter.widget-view+json" in bundle for bundle in bundles)
 
 
 def test_nothing_names_a_machine_or_a_day_of_running(book: dict[str, Any]) -> None:
