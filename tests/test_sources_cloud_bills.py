@@ -50,6 +50,15 @@ def test_both_families_of_bedrock_rows_come_in_tokens() -> None:
     assert total(ledger) == Decimal("3.97453875")
 
 
+def test_rows_by_the_request_keep_its_id_should_a_report_ever_carry_one(tmp_path: Path) -> None:
+    rows = [cur_row(line_item_request_id=request) for request in ("r-1", "r-2", "")]
+
+    ledger = bill(table(tmp_path / "report.csv", *rows))
+
+    assert lines(ledger, "request_id") == [("r-1",), ("r-2",), (None,)]
+    assert lines(bill(CUR), "request_id", where="request_id is not null") == []
+
+
 def test_the_iam_principal_and_its_tags_say_who_called() -> None:
     ledger = bill(CUR)
 

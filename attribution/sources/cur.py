@@ -68,6 +68,8 @@ _DIMENSIONS = (
     "pricing_term",
 )
 
+_REQUEST = ("request_id", "requestid")
+
 
 def recognise(sample: Sample) -> int:
     """Look for the report's own columns, in either spelling, or its manifest."""
@@ -125,6 +127,7 @@ def _line(row: Document, intake: Intake) -> Row:
         "charge_class": "correction" if kind == "Refund" else None,
         "currency": stated["line_item_currency_code"],
         "invoice_id": _bills.text(row, "bill_invoice_id"),
+        "request_id": _request(row, product),
         "commitment_id": next((text for name in _COMMITMENTS if (text := _bills.text(row, name))), None),
         "commitment_status": "used" if kind in ("SavingsPlanCoveredUsage", "DiscountedUsage") else None,
         "tags": tags,
@@ -135,9 +138,18 @@ def _line(row: Document, intake: Intake) -> Row:
     line["key"] = _bills.key(
         begin, start, line["period_end"], *stated.values(), sorted(product.items()), sorted((tags or {}).items()),
         intake.run.part if intake.run.exported_at is not None else None,
+        *([line["request_id"]] if line["request_id"] else []),
     )  # fmt: skip
     export = intake.run.export or "cur"
     return _bills.stamp(intake, line, intake.cover("/".join((export, line["account_id"] or "", month or ""))))
+
+
+def _request(row: Document, product: dict[str, str]) -> str | None:
+    """Return a request's id, should AWS ever bill by the request: no report has such a column today."""
+    given = (_bills.text(row, name) for name in sorted(row) if name.lower().endswith(_REQUEST))
+    return next((text for text in given if text), None) or next(
+        (product[name] for name in sorted(product) if name.lower().endswith(_REQUEST)), None
+    )
 
 
 def _time(row: Document, name: str) -> int | None:
