@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -185,7 +186,13 @@ def show(frame: pd.DataFrame, *, top: int = 20, empty: str = "There is nothing t
     return Shown(frame.head(top), empty)
 
 
-_SHARES = ("share", "_low", "_high")
+#: Columns that hold shares [0–1]; the ends of a band count where it is a band of one of the two headline shares.
+_SHARE = re.compile(r"(.*_)?share(_low|_high)?|(not_declared|unowned)_(low|high)|precision|recall|utilization")
+
+
+def is_share(name: str) -> bool:
+    """Return whether a column of this name holds shares, not dollars."""
+    return _SHARE.fullmatch(name) is not None
 
 
 def _cell(name: str, value: Any) -> tuple[str, bool]:
@@ -195,11 +202,11 @@ def _cell(name: str, value: Any) -> tuple[str, bool]:
     if isinstance(value, bool):
         return "yes" if value else "no", False
     if isinstance(value, Decimal):
-        return (share(value) if name.endswith(_SHARES) else dollars(value)), True
+        return (share(value) if is_share(name) else dollars(value)), True
     if isinstance(value, int):
         return f"{value:,}", True
     if isinstance(value, float):
-        return (share(Decimal(repr(value))) if name.endswith(_SHARES) else f"{value:,.4g}"), True
+        return (share(Decimal(repr(value))) if is_share(name) else f"{value:,.4g}"), True
     if isinstance(value, datetime):
         return moment(value), False
     if name.endswith("evidence"):

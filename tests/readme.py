@@ -52,16 +52,27 @@ def rule_types() -> str:
     return ",\n".join(f"`{name}`" for name in SUPPORTED)
 
 
-def main() -> None:
-    """Run the first command's job and write all made parts anew."""
-    job = commands()[0].rpartition(" && ")[2].split()
-    run = [sys.executable, "-c", "from attribution.cli import main; main()", *job[1:], "--no-html"]
+def output_of(*words: str) -> str:
+    """Return what an attribution command prints."""
+    run = [sys.executable, "-c", "from attribution.cli import main; main()", *words]
     done = subprocess.run(
         run, cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "100"}
     )
+    return done.stdout
+
+
+def repair() -> str:
+    """Return how often the ladder finds hidden owners of the sample company again."""
+    return output_of("repair", *commands()[0].rpartition(" audit ")[2].split())
+
+
+def main() -> None:
+    """Run the first command's job and write all made parts anew."""
+    audited = output_of(*commands()[0].rpartition(" && ")[2].split()[1:], "--no-html")
     write("sources", render_sources())
     write("rule types", rule_types())
-    write("answer", f"```\n{answer(done.stdout)}\n```")
+    write("answer", f"```\n{answer(audited)}\n```")
+    write("repair", f"```\n{repair().strip()}\n```")
 
 
 if __name__ == "__main__":

@@ -59,8 +59,9 @@ def test_audit_prints_the_answer_first_and_says_where_the_report_is(
     assert result.exit_code == 0
     lines = result.stdout.splitlines()
     assert lines[0] == "8 files loaded: 40 records = 40 accepted"
-    assert lines[2].startswith("No bill is loaded")
-    assert lines[3].startswith("Of $0.011")
+    assert lines[1].startswith("data quality: ")
+    assert lines[3].startswith("No bill is loaded")
+    assert lines[4].startswith("Of $0.011")
     assert lines[-1] == "Report: attribution-report.html"
     assert (tmp_path / "attribution-report.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.browsing import answer_of, free_port
-from tests.readme import ROOT, answer, block, commands, rule_types
+from tests.readme import ROOT, answer, block, commands, repair, rule_types
 
 
 def clean(tmp_path: Path) -> dict[str, str]:
@@ -72,6 +72,10 @@ def test_the_readme_lists_the_sources_there_are() -> None:
 
 def test_the_readme_lists_the_rule_types_that_suites_may_use() -> None:
     assert block("rule types").strip() == rule_types().strip(), "run tests/readme.py"
+
+
+def test_the_readme_quotes_how_often_the_ladder_is_right() -> None:
+    assert block("repair").strip("`\n").split() == repair().split(), "run tests/readme.py"
 
 
 def test_the_readme_names_every_command_it_shows() -> None:

@@ -100,3 +100,9 @@ def test_rungs_of_evidence_and_shares_of_any_kind_read_as_people_say_them() -> N
     frame = pd.DataFrame({"owner_evidence": ["exclusive_key"], "unowned_share": [0.0346], "score": [3.14159]})
 
     assert str(showing.show(frame)).split("\n")[1].split() == ["exclusive", "key", "3.5", "%", "3.142"]
+
+
+def test_shares_read_as_percent_and_the_ends_of_a_range_of_dollars_as_dollars() -> None:
+    names = ("unowned_share", "not_declared_low", "unowned_share_high", "precision", "recovered_share", "utilization")
+    assert all(showing.is_share(name) for name in names)
+    assert not any(showing.is_share(name) for name in ("expected_low", "expected_high", "not_declared", "list_cost"))

@@ -56,16 +56,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], styles: Sequenc
         drawn.add_column(column, justify=justify, overflow="fold")
     for number, row in enumerate(rows):
         style = styles[number] if number < len(styles) else None
-        drawn.add_row(*(Text(cell(value)) for value in row), style=style)
+        drawn.add_row(*(Text(cell(value, name)) for name, value in zip(columns, row, strict=True)), style=style)
     console().print(drawn)
 
 
-def cell(value: Any) -> str:
-    """Show one value: dollars for decimals, a dash for nothing."""
+def cell(value: Any, column: str = "") -> str:
+    """Show one value: dollars for decimals, percent under a share's name, a dash for nothing."""
     if showing.is_missing(value):
         return "–"
     if isinstance(value, Decimal):
-        return showing.dollars(value)
+        return showing.share(value) if showing.is_share(column.replace(" ", "_")) else showing.dollars(value)
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
