@@ -19,8 +19,10 @@ def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
     are missing as a whole and the traces that are there lack less than 2 % of their calls, spans were sampled by
     trace. Where traces lack calls too, it is a sample if the calls without a span are spread evenly: each key and
     model (two at least, of 20 calls and more) is within three standard errors of the share of all. A hop that loses
-    spans takes those of some keys or models and leaves the others. The policy `spans` of the configuration (`sampled`
-    or `complete`) decides where nobody else can tell.
+    spans takes those of some keys or models and leaves the others. Where no gateway or provider log shares a trace
+    with the spans, the population are the requests that a bill or usage report counts, by provider and UTC day: it is
+    a sample if more than 2 % have no span and each day is within three standard errors of the share of all. The policy
+    `spans` of the configuration (`sampled` or `complete`) decides where nobody else can tell.
 
     Parameters
     ----------
@@ -30,8 +32,8 @@ def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row: `state` (complete, sampled, incomplete, unknown, no spans), `population` (gateway or none), `traces`,
-        `traces_with_spans`, `calls`, `calls_with_span` of the population, and `reason` in words.
+        One row: `state` (complete, sampled, incomplete, unknown, no spans), `population` (gateway, bill or none),
+        `traces`, `traces_with_spans`, `calls`, `calls_with_span` of the population, and `reason` in words.
 
     Examples
     --------
@@ -40,7 +42,12 @@ def recognise_sampling(ledger: Ledger) -> pd.DataFrame:
     >>> at.recognise_sampling(ledger)["state"].item()
     'no spans'
     """
-    return ledger.frame(_SAMPLING, {"tolerated": TOLERATED_PERCENT, "fewest": FEWEST_CALLS})
+    limits = {"tolerated": TOLERATED_PERCENT, "fewest": FEWEST_CALLS}
+    by_calls = ledger.frame(_SAMPLING, limits)
+    if by_calls["state"].item() != "unknown":
+        return by_calls
+    by_bill = ledger.frame(_AGAINST_BILL, limits)
+    return by_calls if by_bill.empty else by_bill
 
 
 def spans_are_sampled(ledger: Ledger) -> bool:
@@ -108,4 +115,46 @@ _SAMPLING = """
             when not is_missing_traces then 'the traces that the gateway saw have spans'
             else 'traces are missing, and those that are there lack calls too' end as reason
     from judged, stated, span_count
+"""
+
+#: The same judgement where only a bill knows how many calls there were; a bill knows no traces.
+_AGAINST_BILL = """
+    with told as (
+        select distinct provider, period_start::date as day, file_id, coalesce(record_no, line) as record, requests
+        from bill_line
+        where requests > 0 and role in ('usage', 'both') and period_end <= period_start + interval 1 day
+    ),
+    requested as (select provider, day, cast(sum(requests) as bigint) as calls from told group by all),
+    spanned as (
+        select event.provider, event.started_at::date as day, count(*) as calls
+        from event semi join (select event_id from event_record where role = 'client_span') as seen using (event_id)
+        where event.started_at is not null
+        group by all
+    ),
+    kind as (
+        select requested.calls, least(coalesce(spanned.calls, 0), requested.calls) as calls_with_span
+        from requested left join spanned using (provider, day)
+        where requested.provider in (select provider from spanned)
+    ),
+    population as (
+        select cast(sum(calls) as bigint) as calls, cast(sum(calls_with_span) as bigint) as calls_with_span from kind
+    ),
+    spread as (
+        select coalesce(count(*) >= 2 and bool_and(
+            (kind.calls_with_span * population.calls::hugeint - kind.calls * population.calls_with_span::hugeint)
+            * (kind.calls_with_span * population.calls::hugeint - kind.calls * population.calls_with_span::hugeint)
+            <= 9::hugeint * kind.calls * population.calls_with_span * (population.calls - population.calls_with_span)
+        ), false) as is_even
+        from kind, population where kind.calls >= $fewest
+    )
+    select case
+            when (calls - calls_with_span) * 100 <= calls * $tolerated then 'complete'
+            when is_even then 'sampled' else 'incomplete' end as state,
+        'bill' as population, 0::bigint as traces, 0::bigint as traces_with_spans, calls, calls_with_span,
+        case
+            when (calls - calls_with_span) * 100 <= calls * $tolerated then 'the calls that the bill counts have spans'
+            when is_even then 'billed calls without a span are spread evenly over days'
+            else 'billed calls lack spans, on some days more than on others' end as reason
+    from population, spread
+    where calls > 0
 """

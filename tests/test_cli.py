@@ -216,7 +216,7 @@ def test_a_page_that_cannot_be_written_is_one_clear_message(tmp_path: Path) -> N
     result = run("report", HOPS, "--out", str(tmp_path / "nowhere" / "report.html"))
 
     assert result.exit_code == 2
-    assert "No such file or directory" in result.stderr
+    assert "expected a file in a folder that exists" in result.stderr
     assert "Traceback" not in result.stderr
 
 

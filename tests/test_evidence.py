@@ -26,7 +26,7 @@ from attribution.matching import match
 from attribution.repairs import measure_repair
 from attribution.sampling import recognise_sampling
 from attribution.trends import coverage_trend
-from tests.examples import call, insert, ledger_of, observed, seen, spanned
+from tests.examples import call, identity, insert, ledger_of, observed, seen, spanned
 
 CAPTURED = Path(__file__).resolve().parents[1] / "sample_data" / "traces" / "captured"
 
@@ -205,6 +205,42 @@ def test_spans_missing_evenly_within_traces_are_a_sample(has_span: Callable[[int
     ledger = observed(*logged, *traced)
     match(ledger)
     assert recognise_sampling(ledger)["state"].item() == state
+
+
+@pytest.mark.parametrize(
+    ("traced", "state"),
+    [
+        ((10, 12, 8), "sampled"),  # a tenth of every day
+        ((100, 100, 5), "incomplete"),  # one day lost its spans
+        ((100, 99, 100), "complete"),
+    ],
+)
+def test_requests_that_a_bill_counts_are_the_population_where_no_gateway_is(
+    traced: tuple[int, ...], state: str
+) -> None:
+    days = [datetime(2026, 10, 5 + n) for n in range(3)]
+    spans = [
+        spanned(f"s{day.day}-{n}", f"t{day.day}-{n}", "s", started_at=day)
+        for day, calls in zip(days, traced, strict=True)
+        for n in range(calls)
+    ]
+    ledger = observed(*spans)
+    match(ledger)
+    assert recognise_sampling(ledger)["state"].item() == "unknown"
+    usage = [
+        {
+            "bill_line_id": identity(f"{day}{meter}"), "source": "openai_usage", "role": "usage", "file_id": "f",
+            "line": 1, "record_no": day.day, "period_start": day, "period_end": day + timedelta(days=1),
+            "provider": "openai", "meter": meter, "category": "usage", "requests": 100,
+        }
+        for day in days
+        for meter in ("input", "output")  # the two lines of one record count the same requests
+    ]  # fmt: skip
+    insert(ledger, "bill_line", usage)
+
+    found = recognise_sampling(ledger).iloc[0]
+    assert (found["state"], found["population"], found["calls"]) == (state, "bill", 300)
+    assert found["calls_with_span"] == sum(traced)
 
 
 def test_an_event_is_found_by_the_id_it_had_before_a_later_file_merged_it() -> None:
