@@ -16,7 +16,8 @@ STEPS = {
     "format: ruff format": ("ruff", "format", "--check", "."),
     "types: mypy --strict": ("mypy", "--strict"),
     "import rule: import-linter": ("lint-imports",),
-    "tests, doctests and laws: pytest": ("pytest", "-q", "-p", "no:cacheprovider"),
+    # Two workers for two cores; a file stays with one, so that what its tests share is built once.
+    "tests, doctests and laws: pytest": ("pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile"),
     "sample data: attribution quality": (
         *("attribution", "quality", "sample_data/acme/data", "--config", "sample_data/acme/config/attribution.yaml"),
         # Suites that the planted faults leave whole; tests hold the others to the faults by number.
