@@ -72,11 +72,12 @@ def test_what_cannot_be_answered_says_why_and_what_to_load(page: str) -> None:
 
 
 def test_the_sections_are_the_answers_of_their_questions(company: Ledger) -> None:
-    page = reports.render(company, at.audit(company), paths=["acme"], period="2026-10")
+    rules = str(at.sample_path("acme/config/chargeback.yaml"))
+    page = reports.render(company, at.audit(company), paths=["acme"], period="2026-10", rules=rules)
     text = text_of(page)
 
     bill = at.reconcile(company, "2026-10")
-    statements = at.charge_back(company, "2026-10")
+    statements = at.charge_back(company, "2026-10", rules)
     assert bill.headline in text
     assert statements.headline in text
     assert at.explain_change(company, "2026-09", "2026-10").headline in text
@@ -84,8 +85,8 @@ def test_the_sections_are_the_answers_of_their_questions(company: Ledger) -> Non
     assert f"all teams {showing.dollars(sum(statements.statements['direct'], Decimal(0)))}" in text
     for row in showing.rows(bill.bridge):
         assert not row["amount"] or f"{row['label']} {showing.dollars(row['amount'])}" in text
-    assert "--period 2026-10" in text
-    assert reports.render(company, at.audit(company), paths=["acme"], period="2026-10") == page
+    assert f"--period 2026-10 --rules {rules}" in text
+    assert reports.render(company, at.audit(company), paths=["acme"], period="2026-10", rules=rules) == page
 
 
 def test_the_page_conserves_records(ledger: Ledger, page: str) -> None:

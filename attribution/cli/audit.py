@@ -80,12 +80,13 @@ def write_page(
     config: str | None,
     out: str,
     period: str | None = None,
+    rules: str | None = None,
 ) -> None:
     """Write the report."""
     from attribution import reports
 
     with waiting("Drawing the report"):
-        page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config, period=period)
+        page = reports.render(ledger, answer, loaded=loaded, paths=paths, config=config, period=period, rules=rules)
     reports.write(page, out)
 
 

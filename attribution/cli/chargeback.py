@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from attribution import showing
-from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Out, WriteHtml, opened_file
+from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Out, Rules, WriteHtml, opened_file
 from attribution.errors import QuestionError
 from attribution.showing import is_missing, rows
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 Period = Annotated[
     str, typer.Option("--period", help="A month (2026-10), a quarter, or a period of the rules' calendar.")
 ]
-Rules = Annotated[str | None, typer.Option("--rules", metavar="FILE", help="The chargeback rules, a reviewed YAML.")]
 Basis = Annotated[
     str | None, typer.Option("--basis", help="effective, billed, contracted or list; the rules' own when not given.")
 ]

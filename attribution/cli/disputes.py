@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, opened_file, require_calls, waiting
+from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Rules, opened_file, require_calls, waiting
 
 DEFAULT_PACK = "attribution-evidence.html"
-
-Rules = Annotated[str | None, typer.Option("--rules", metavar="FILE", help="Rules of shared and unowned spend.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -40,6 +40,7 @@ AsJson = Annotated[
 Period = Annotated[
     str | None, typer.Option("--period", help="Only a day, week, month, year or range, such as 2026-10 (UTC).")
 ]
+Rules = Annotated[str | None, typer.Option("--rules", metavar="FILE", help="The chargeback rules, a reviewed YAML.")]
 Out = Annotated[str | None, typer.Option("--out", metavar="FILE", help="Where to write the HTML page.")]
 WriteHtml = Annotated[bool, typer.Option("--html", help="Write an HTML page too; always says where.")]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from attribution.cli.audit import DEFAULT_PAGE, Seed, Trace, Traces, write_page
-from attribution.cli.opening import Config, Out, Paths, Period, opened, require_calls, waiting
+from attribution.cli.opening import Config, Out, Paths, Period, Rules, opened, require_calls, waiting
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def write_report(
     seed: Seed = 0,
     trace: Trace = None,
     period: Period = None,
+    rules: Rules = None,
 ) -> None:
     """Write the report alone: audit, hops, statements, bill, changes, quality, prices, and how to reproduce it."""
     from attribution.audits import audit
@@ -29,5 +30,5 @@ def write_report(
         require_calls(ledger)
         with waiting("Auditing"):
             answer = audit(ledger, traces, seed=seed, trace=trace)
-        write_page(ledger, answer, loaded, paths, config, out or DEFAULT_PAGE, period)
+        write_page(ledger, answer, loaded, paths, config, out or DEFAULT_PAGE, period, rules)
     typer.echo(f"Report: {out or DEFAULT_PAGE}")

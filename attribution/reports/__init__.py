@@ -54,6 +54,7 @@ def render(
     paths: Sequence[str] = (),
     config: str | None = None,
     period: str | None = None,
+    rules: str | None = None,
 ) -> str:
     """Return the HTML page of an audit, with the statements, the bill, the changes and the data's quality beside it.
 
@@ -69,6 +70,8 @@ def render(
         As they were given, to say how to reproduce the page.
     period
         The month of the statements, the bill and the changes; the last one in the data when not given.
+    rules
+        The chargeback rules file of the statements; none shares nothing.
 
     Returns
     -------
@@ -86,13 +89,15 @@ def render(
         rungs=[(rung, RUNGS[rung]) for rung in EVIDENCE],
         pictures=_pictures(ledger, answer),
         trees=_trees(ledger, answer),
-        sections=gather(ledger, period, _picture),
+        sections=gather(ledger, period, _picture, rules),
         files=ledger.arrow(_FILES).to_pylist(),
         quarantine=ledger.arrow(_QUARANTINE).to_pylist(),
         refused=list(loaded.refused) if loaded else [],
         unpriced=ledger.arrow(_UNPRICED).to_pylist(),
         book=_price_book(ledger),
-        command=_command("report", paths, config, answer.population) + (f" --period {period}" if period else ""),
+        command=_command("report", paths, config, answer.population)
+        + (f" --period {period}" if period else "")
+        + (f" --rules {shlex.quote(rules)}" if rules else ""),
         version=_version(),
         max_rows=_MAX_ROWS,
         max_hops=_MAX_HOPS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +14,12 @@ from attribution.ledger import Ledger
 Section = dict[str, Any]
 
 
-def gather(ledger: Ledger, period: str | None, picture: Callable[[Any, str], Any]) -> dict[str, Section]:
+def gather(
+    ledger: Ledger, period: str | None, picture: Callable[[Any, str], Any], rules: str | None = None
+) -> dict[str, Section]:
     """Return the sections of the page for one period, the last month in the data when none is given.
+
+    Statements are drawn up by the rules file, or by none.
 
     A question that cannot be answered from this data becomes a sentence that says why; it never stops the page.
     """
@@ -22,7 +27,7 @@ def gather(ledger: Ledger, period: str | None, picture: Callable[[Any, str], Any
     chosen = period or (months[-1] if months else None)
     parts: dict[str, Callable[[str], Section]] = {
         "reconciliation": lambda name: _reconciliation(ledger, name, picture),
-        "chargeback": lambda name: _chargeback(ledger, name, picture),
+        "chargeback": lambda name: _chargeback(ledger, name, picture, rules),
         "changes": lambda name: _changes(ledger, name, months, picture),
     }
     told = {part: _tried(ask, chosen) for part, ask in parts.items()}
@@ -54,8 +59,9 @@ def _reconciliation(ledger: Ledger, period: str, picture: Callable[[Any, str], A
     }
 
 
-def _chargeback(ledger: Ledger, period: str, picture: Callable[[Any, str], Any]) -> Section:
-    answer = closing.charge_back(ledger, period)
+def _chargeback(ledger: Ledger, period: str, picture: Callable[[Any, str], Any], rules: str | None) -> Section:
+    answer = closing.charge_back(ledger, period, rules)
+    by_rules = f" --rules {shlex.quote(rules)}" if rules else ""
     teams = answer.statements
     before_after = teams[["owner_team"]].assign(before=teams["direct"], after=teams["amount"])
     title = f"Statements of {period}: before and after shared cost"
@@ -65,7 +71,7 @@ def _chargeback(ledger: Ledger, period: str, picture: Callable[[Any, str], Any])
         "picture": picture(charts.allocation(before_after, title, f"{answer.basis} cost"), title),
         "teams": showing.rows(teams),
         "providers": showing.rows(answer.providers),
-        "command": f"attribution chargeback PATHS --period {period}",
+        "command": f"attribution chargeback PATHS --period {period}{by_rules}",
     }
 
 
