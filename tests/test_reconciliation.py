@@ -382,3 +382,13 @@ def test_a_request_that_the_bill_names_is_compared_alone() -> None:
         "gen-1": Decimal("0.001"),
         "gen-2": Decimal("0.002"),
     }
+
+
+def test_calls_of_another_month_beside_a_bill_of_nothing_are_no_calls_of_this_one() -> None:
+    outside = call("a", provider="azure", started_at=datetime(2026, 9, 30, 23), is_metered=False, input_tokens=None)
+    free = bill_line("b", provider="azure", billed_cost="0", period_end=datetime(2026, 10, 5, 1))
+    with billed(outside, lines=[free]) as ledger:
+        answer = reconcile(ledger, "2026-10")
+
+    first = answer.bridges.iloc[0]
+    assert (first["cause"], first["amount"], first["calls"]) == ("ledger", 0, 0)

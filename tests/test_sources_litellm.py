@@ -13,6 +13,7 @@ import pytest
 from attribution.ledger import open_ledger
 from attribution.loading import load
 from attribution.normalization import response_id
+from attribution.sources._litellm import host
 from tests.examples import FIXTURES
 from tests.intake_examples import intake_of, row, taken
 
@@ -298,6 +299,11 @@ def test_only_the_providers_own_name_is_stripped_from_a_model(model: str, provid
 @pytest.mark.parametrize("base", ["https://api.openai.com/v1/", "https://api.openai.com", "api.openai.com/v1"])
 def test_an_endpoint_is_its_host(base: str) -> None:
     assert slo(api_base=base)["endpoint"] == "api.openai.com"
+
+
+@pytest.mark.parametrize("base", ["[1]", "http://[::1", "//[x]/v1"])
+def test_what_is_no_address_is_no_endpoint_and_stops_nothing(base: str) -> None:
+    assert host(base) is None
 
 
 def test_an_opentelemetry_trace_id_is_lower_case() -> None:

@@ -120,8 +120,8 @@ _AMOUNTS = f"""
     caused as (
         select provider, cause, sum(amount) as amount, count(*) as cells from cell_cause group by all
     )
-    select provider, 'ledger' as cause, coalesce(cost.ours, 0)::hugeint as amount, called.ours::bigint as calls,
-        cast(null as bigint) as cells
+    select provider, 'ledger' as cause, coalesce(cost.ours, 0)::hugeint as amount,
+        coalesce(called.ours, 0)::bigint as calls, cast(null as bigint) as cells
     from called left join cost using (provider)
     union all
     select provider, 'duplicates', -coalesce(cost.repeated, 0)::hugeint, coalesce(called.repeated, 0)::bigint, null

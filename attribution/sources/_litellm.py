@@ -62,7 +62,10 @@ def host(api_base: Any) -> str | None:
 
 @lru_cache(maxsize=4_096)
 def _host(api_base: str) -> str | None:
-    return urlsplit(api_base if "//" in api_base else "//" + api_base).hostname
+    try:
+        return urlsplit(api_base if "//" in api_base else "//" + api_base).hostname
+    except ValueError:
+        return None  # no address at all, such as `[1]`
 
 
 def trace(value: str | None) -> str | None:
