@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.reconciliation import Tolerance, match_cells, reconcile
 from tests.bridge_examples import FAULTS, IN, OUT, Company, bill_line, billed, bridge
 from tests.examples import call
@@ -392,3 +392,13 @@ def test_calls_of_another_month_beside_a_bill_of_nothing_are_no_calls_of_this_on
 
     first = answer.bridges.iloc[0]
     assert (first["cause"], first["amount"], first["calls"]) == ("ledger", 0, 0)
+
+
+def test_a_period_without_calls_and_bills_is_refused_and_never_ties() -> None:
+    with billed(call("a"), lines=[bill_line("b", billed_cost="1")]) as ledger:
+        with pytest.raises(LedgerError, match=r"no calls or bills in 2026-09\. What is loaded reaches from 2026-10-05"):
+            reconcile(ledger, "2026-09")
+        with pytest.raises(LedgerError, match="no calls or bills of openai in 2026-09"):
+            reconcile(ledger, "2026-09", "openai")
+        with pytest.raises(QuestionError, match="expected one of openai"):
+            reconcile(ledger, "2026-10", "opanai")

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attribution import periods
+from attribution.errors import LedgerError
 from attribution.reconciliation import match_cells, reconcile
 from tests.bridge_examples import bill_line, billed, bridge
 from tests.examples import call
@@ -88,6 +90,10 @@ def test_any_ledger_and_bill_give_a_bridge_that_adds_up(
 ) -> None:
     rate = [{"currency": "EUR", "usd": Decimal("1.1"), "units": None, "valid_from": None, "valid_to": None}]
     with billed(*some_calls, lines=some_lines, currency_rate=rate) as ledger:
+        if not match_cells(ledger, period):
+            with pytest.raises(LedgerError, match="no calls or bills"):
+                reconcile(ledger, period)
+            return
         answer = reconcile(ledger, period)
         whole = bridge(answer)
         parts = [bridge(answer, provider) for provider in answer.statuses["provider"]]

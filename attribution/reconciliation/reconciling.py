@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from attribution import periods
-from attribution.errors import QuestionError
+from attribution.errors import AttributionError, LedgerError, QuestionError
 from attribution.ledger import Ledger
 from attribution.reconciliation import bridges, evidence, frames, statuses
 from attribution.reconciliation.causes import CAUSES
@@ -155,6 +155,8 @@ def reconcile(
     ------
     QuestionError
         If the provider neither bills nor is called, or the grain is finer than the bill.
+    LedgerError
+        If the period has neither a bill nor a call: nothing ties with nothing.
 
     Examples
     --------
@@ -167,9 +169,8 @@ def reconcile(
     limits = tolerance or Tolerance()
     moment = statuses.read_as_of(ledger, as_of)
     sides = match_cells(ledger, parsed, provider, grain=grain)
-    if provider is not None and not sides:
-        known = [row[0] for row in ledger.rows(_PROVIDERS)]
-        raise QuestionError.bad_argument("provider", provider, f"one of {', '.join(known) or 'none'}")
+    if not sides:
+        raise _nothing(ledger, parsed.label, provider)
     found = bridges.build_bridges(ledger, sides)
     missing = evidence.find_missing(ledger, Asked(parsed, provider, months_in(parsed)))
     judged = statuses.judge(ledger, found, missing, sides, moment, limits)
@@ -192,6 +193,23 @@ def reconcile(
     )
 
 
+def _nothing(ledger: Ledger, period: str, provider: str | None) -> AttributionError:
+    """Return why there is nothing to compare: no such provider, or nothing of it in the period."""
+    known = [row[0] for row in ledger.rows(_PROVIDERS)]
+    if provider is not None and provider not in known:
+        return QuestionError.bad_argument("provider", provider, f"one of {', '.join(known) or 'none'}")
+    first, last = ledger.rows(_REACH)[0]
+    whose = f" of {provider}" if provider else ""
+    reach = f"What is loaded reaches from {first} to {last}." if first else "Load bills and calls."
+    return LedgerError.empty(f"calls or bills{whose} in {period}", reach)
+
+
+_REACH = """
+    select min(day), max(day) from (
+        select cast(started_at::date as varchar) as day from event where started_at is not null
+        union all select cast(period_start::date as varchar) from bill_line
+    )
+"""
 _PROVIDERS = """
     select distinct provider from event where provider is not null
     union select distinct provider from bill_line where provider is not null order by 1

@@ -75,8 +75,8 @@ def judge(
 
 
 def worst(statuses: Sequence[str]) -> str:
-    """Return the status of all together; nothing to reconcile ties with nothing."""
-    return max(statuses, key=_ORDER.index, default=TIES)
+    """Return the status of all together: that of the worst."""
+    return max(statuses, key=_ORDER.index)
 
 
 def _row(
