@@ -252,18 +252,26 @@ def _moment(value: Any) -> datetime:
 
 
 def check_overlaps(rows: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Refuse two entries that say different things about one name at one time."""
+    """Refuse two entries that speak of one name at one time, and two rules that give the same calls the same field."""
     for table, key in _ONCE.items():
-        seen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for row in rows.get(table, []):
-            for other in seen.setdefault(tuple(row.get(k) for k in key), []):
-                if _overlap(row, other):
-                    file, _, line = row["place"].rpartition(":")
-                    what = " ".join(str(row[k]) for k in key if row.get(k))
-                    raise ConfigurationError.at(
-                        file, int(line), f"`{what}` overlaps {other['place']} in time", "one entry at a time"
-                    )
-            seen[tuple(row.get(k) for k in key)].append(row)
+        _refuse_overlaps(rows.get(table, []), key)
+    for given in ("owner_team", "workflow_id", "feature"):
+        giving = [row for row in rows.get("ownership_rule", []) if row.get(given) is not None]
+        _refuse_overlaps(giving, ("field", "match", "pattern"))
+
+
+def _refuse_overlaps(rows: list[dict[str, Any]], key: tuple[str, ...]) -> None:
+    seen: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in rows:
+        same = seen.setdefault(tuple(row.get(name) for name in key), [])
+        for other in same:
+            if _overlap(row, other):
+                file, _, line = row["place"].rpartition(":")
+                what = " ".join(str(row[name]) for name in key if row.get(name))
+                raise ConfigurationError.at(
+                    file, int(line), f"`{what}` overlaps {other['place']} in time", "one entry at a time"
+                )
+        same.append(row)
 
 
 def _check_teams(configuration: Configuration) -> None:

@@ -162,6 +162,12 @@ REFUSED: dict[str, tuple[str, str]] = {
         "- {rule_id: r, field: service, match: equals, pattern: y, owner_team: b}\n",
         "yaml:3: `r` overlaps attribution.yaml:2",
     ),
+    "two rules that give the same calls a team": (
+        "ownership_rules:\n"
+        "- {rule_id: r, field: service, match: equals, pattern: x, owner_team: a, valid_to: 2026-10-02}\n"
+        "- {rule_id: s, field: service, match: equals, pattern: x, owner_team: b, valid_from: 2026-10-01}\n",
+        "yaml:3: `service equals x` overlaps attribution.yaml:2 in time",
+    ),
     "a key of a team that the registry does not know": (
         f"teams: [{{team: support}}]\nkeys:\n- {ENTRY.replace('owner_team: a', 'owner_team: suport') % ''}\n",
         "yaml:3: `suport` is not known here. Did you mean `support`?",
@@ -203,6 +209,16 @@ def test_endless_nesting_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="there is no such file"):
         read_configuration(tmp_path / "attribution.yml")
+
+
+def test_rules_that_follow_each_other_or_give_different_fields_do_not_overlap(tmp_path: Path) -> None:
+    rule = "{rule_id: %s, field: service, match: equals, pattern: x, %s}"
+    rules = [
+        rule % ("r", "owner_team: a, valid_to: 2026-10-01"),
+        rule % ("s", "owner_team: b, valid_from: 2026-10-01"),
+        rule % ("t", "workflow_id: w"),
+    ]
+    assert len(read(tmp_path, "ownership_rules:\n- " + "\n- ".join(rules) + "\n").rows["ownership_rule"]) == 3
 
 
 # ---- into the ledger

@@ -1,6 +1,6 @@
 """explain_change at scale, beside a plain group-by over the same rows to leaf level, in the same run.
 
-usage: python -m tests.benchmarks.explain [--calls 1000000] [--file]   (--file: a ledger on disk, for 10 million calls)
+usage: python -m tests.benchmarks.explain [--calls 1000000] [--file] [--memory 8GB]   (10 million calls want both)
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ group by all
 """
 
 
-def company(calls: int, path: str = ":memory:") -> Ledger:
+def company(calls: int, path: str = ":memory:", memory_limit: str | None = None) -> Ledger:
     """A ledger of `calls` priced attempts over two months, 200 workflows."""
-    ledger = open_ledger(path)
+    ledger = open_ledger(path, memory_limit=memory_limit)
     ledger.run(EVENTS, {"calls": calls})
     ledger.run(OWNERS)
     at.price_events(ledger)
@@ -72,10 +72,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--calls", type=int, default=1_000_000)
     parser.add_argument("--file", action="store_true", help="keep the ledger in a file, thrown away afterwards")
+    parser.add_argument("--memory", help="what the engine may take before it spills, such as 8GB")
     options = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as folder,
-        company(options.calls, f"{folder}/ledger.duckdb" if options.file else ":memory:") as ledger,
+        company(options.calls, f"{folder}/ledger.duckdb" if options.file else ":memory:", options.memory) as ledger,
     ):
         compare(ledger, options.calls)
 
