@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attribution.audits import Audit, audit, bounds
+from attribution.audits.patterns import compare_patterns
 from attribution.building import build_ledger
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
@@ -254,3 +255,14 @@ def test_amounts_in_two_currencies_are_never_one_sum() -> None:
 
 def test_without_a_bill_the_audit_says_so() -> None:
     assert audit(ledger_of()).billed == "No bill is loaded, so nothing here is compared with one."
+
+
+def test_a_key_held_for_many_teams_is_no_key_of_its_holder_in_the_patterns() -> None:
+    def tried(*, is_shared: bool) -> tuple[Decimal, Decimal]:
+        key = {"key_id": "k", "kind": "api_key", "owner_team": "platform", "is_exclusive": False}
+        ledger = ledger_of(call("a", api_key_id="k", list_cost="3"), key=[{**key, "is_shared": is_shared}])
+        row = compare_patterns(ledger).iloc[1]
+        return row["right"], row["wrong"]
+
+    assert tried(is_shared=True) == (Decimal(3), Decimal(0))
+    assert tried(is_shared=False) == (Decimal(0), Decimal(3))

@@ -26,7 +26,7 @@ _PATTERNS = """
     registered as (
         select priced.event_id, min(key.owner_team) filter (where key.kind in ('api_key', 'virtual_key')) as key_team,
             min(key.owner_team) filter (where key.kind not in ('api_key', 'virtual_key')) as project_team
-        from priced join key on key.key_id in (priced.api_key_id, priced.project_id)
+        from priced join key on key.key_id in (priced.api_key_id, priced.project_id) and key.is_shared is not true
             and priced.started_at >= coalesce(key.valid_from, timestamp '1970-01-01')
             and priced.started_at < coalesce(key.valid_to, timestamp '2999-12-31')
         group by priced.event_id

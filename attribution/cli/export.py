@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Period, opened_file, require_calls
+from attribution.cli.opening import AsJson, Config, LedgerFile, MorePaths, Period, Rules, opened_file, require_calls
 
 
 def register(app: typer.Typer) -> None:
@@ -21,9 +21,7 @@ def write_export(
         str, typer.Option("--format", help="focus-1.2, focus-1.3, csv, parquet (statements) or journal.")
     ] = "focus-1.2",
     period: Period = None,
-    rules: Annotated[
-        str | None, typer.Option("--rules", metavar="FILE", help="Rules of shared and unowned spend.")
-    ] = None,
+    rules: Rules = None,
     ledger: LedgerFile = None,
     config: Config = None,
     as_json: AsJson = False,
