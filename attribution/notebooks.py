@@ -104,14 +104,20 @@ def lab_command(
 
 def build(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Execute notebooks in place and keep what is the same tomorrow: outputs, counts, no times, no widget state."""
+    for path in map(Path, paths):
+        path.write_text(execute(path), encoding="utf-8", newline="\n")
+
+
+def execute(path: str | os.PathLike[str]) -> str:
+    """Run a notebook where it lies and return it as `build` keeps it; the file stays as it is."""
     import nbformat
     from nbclient import NotebookClient
 
-    for path in map(Path, paths):
-        book = nbformat.read(path, as_version=4)
-        client = NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
-        client.execute(env={**os.environ, "ATTRIBUTION_PROGRESS": "off"})
-        path.write_text(as_text(book), encoding="utf-8", newline="\n")
+    path = Path(path)
+    book = nbformat.read(path, as_version=4)
+    client = NotebookClient(book, timeout=600, kernel_name="python3", resources={"metadata": {"path": path.parent}})
+    client.execute(env={**os.environ, "ATTRIBUTION_PROGRESS": "off"})
+    return as_text(book)
 
 
 def as_text(book: Any) -> str:
@@ -124,14 +130,26 @@ def as_text(book: Any) -> str:
         cell["metadata"] = {"tags": tags} if tags else {}
         cell["source"] = _lines(cell["source"])
         for output in cell.get("outputs", []):
-            if "data" in output:
-                output["metadata"] = {}
-                # The view of a widget points to state that is not kept, by a number that is another each time.
-                output["data"].pop(_WIDGET_VIEW, None)
-            else:
-                output.pop("metadata", None)  # the format allows none on text and errors
+            _plain_output(output)
     return json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _lines(source: str | list[str]) -> list[str]:
-    return ("".join(source)).splitlines(keepends=True)
+def _plain_output(output: dict[str, Any]) -> None:
+    """Leave an output what it shows, text in lines as the format has it, however the tool before us wrote it."""
+    if "text" in output:
+        output["text"] = _lines(output["text"])
+    if "data" not in output:
+        output.pop("metadata", None)  # the format allows none on text and errors
+        return
+    output["metadata"] = {}
+    # The view of a widget points to state that is not kept, by a number that is another each time.
+    output["data"].pop(_WIDGET_VIEW, None)
+    for kind, shown in output["data"].items():
+        if kind.startswith("text/") or kind == "image/svg+xml":
+            output["data"][kind] = _lines(shown)
+        elif isinstance(shown, list):
+            output["data"][kind] = "".join(shown)
+
+
+def _lines(text: str | list[str]) -> list[str]:
+    return ("".join(text)).splitlines(keepends=True)

@@ -346,6 +346,14 @@ def test_a_day_without_an_expected_range_says_so() -> None:
     assert values(charts.spend_band(SPENT), "flag").count("flagged") == 1
 
 
+def test_a_day_stands_at_its_date_in_whatever_zone_it_is_drawn() -> None:
+    chart = charts.spend_band(SPENT)
+
+    assert all(day.endswith("T00:00:00Z") for day in values(chart, "day"))
+    scales = [layer["encoding"]["x"]["scale"] for layer in chart.to_dict()["layer"]]
+    assert scales == [{"type": "utc"}] * 4
+
+
 def test_a_change_point_is_marked_in_the_week_it_falls_in() -> None:
     changes = pd.DataFrame([{"first_day": "2026-08-12", "before": 0.1, "after": 0.4, "is_worse": True}])
 

@@ -111,7 +111,13 @@ def spend_band(days: pd.DataFrame, title: str | None = None) -> alt.LayerChart:
     highest = max(highest, spent)
     what = rows[0]["slice"]
     base = alt.Chart(data(rows)).encode(
-        x=alt.X("day:T", title="day (UTC)", axis=alt.Axis(format="%-d %b", labelOverlap=True)),
+        # Drawn in UTC, as days are: in the reader's own zone a clock change would move them.
+        x=alt.X(
+            "day:T",
+            title="day (UTC)",
+            scale=alt.Scale(type="utc"),
+            axis=alt.Axis(format="%-d %b", labelOverlap=True),
+        ),
         tooltip=[
             alt.Tooltip("label:N", title="day"),
             alt.Tooltip("shown:N", title="spent"),
@@ -153,7 +159,7 @@ def _spent(row: dict[str, Any]) -> dict[str, Any]:
     flag = "this event" if row.get("is_event") else "flagged" if row["is_alert"] else "as expected"
     ends = (row["low"], row["high"])
     return {
-        "day": f"{str(row['day'])[:10]}T00:00:00",
+        "day": f"{str(row['day'])[:10]}T00:00:00Z",
         "label": str(row["day"])[:10],
         "cost": row["cost"] or 0.0,
         "expected": row["expected"],

@@ -1,0 +1,43 @@
+"""Each notebook run anew on another day, in another time zone: what is kept is what the build writes, byte by byte."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from attribution import notebooks
+
+#: The kernel runs this before the first cell: its clock is more than a year ahead, over a leap day and a clock change.
+ANOTHER_DAY = "import time, time_machine\ntime_machine.travel(time.time() + 500 * 86_400 + 12_345).start()\n"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Let kernels of this test start with another clock, zone, locale and order of hashes."""
+    startup = tmp_path / "profile_default" / "startup"
+    startup.mkdir(parents=True)
+    (startup / "00_another_day.py").write_text(ANOTHER_DAY, encoding="utf-8")
+    settings = {"IPYTHONDIR": str(tmp_path), "TZ": "Pacific/Auckland", "LC_ALL": "C", "PYTHONHASHSEED": "77"}
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("elsewhere")
+@pytest.mark.parametrize("path", notebooks.shipped(), ids=lambda path: str(path.stem))
+def test_a_rebuild_on_another_day_and_elsewhere_gives_the_bytes_that_are_kept(path: Path) -> None:
+    assert notebooks.execute(path) == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_other_day_is_one(tmp_path: Path) -> None:
+    cells = "import datetime, time\nprint(datetime.date.today().year, time.tzname[0])"
+    cell = {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": cells}
+    book = {"cells": [cell], "metadata": notebooks.METADATA, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "clock.ipynb").write_text(notebooks.as_text(book), encoding="utf-8")
+
+    told = notebooks.execute(tmp_path / "clock.ipynb")
+
+    assert f"{(datetime.now() + timedelta(days=500)).year} NZST" in told
