@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution import periods, schema
-from attribution.ledger import Ledger, as_frame, column_list
+from attribution.ledger import Ledger, as_frame, column_list, select_events
 
 TARGET = Decimal("0.02")
 _SHARE = Decimal("0.000001")
@@ -72,8 +72,20 @@ def _values(period: str | periods.Period | None) -> dict[str, Any]:
     return periods.parse(period).values() if period is not None else {"start": None, "end": None}
 
 
+#: Columns of an event that coverage reads, whatever it is grouped by.
+_READ = ("event_id", "owner_evidence", "source_cost", "status", "started_at")
+_HOP_OF_EVENT = """
+    left join (
+        select event_id, coalesce(producer, '?') || ' → ' || coalesce(consumer, '?') as hop
+        from lost_hop where field = 'owner_team'
+    ) as lost using (event_id)
+"""
+
+
 def _statement(names: list[str]) -> str:
+    """Sum the events by group, evidence and whether their cost is known first, so that each is looked at once."""
     groups = ", ".join(f'{periods.CALENDAR[n]} as "{n}"' if n in periods.CALENDAR else f'"{n}"' for n in names)
+    named = column_list(names) + "," if names else ""
     rungs = ", ".join(
         f"cast(coalesce(sum(cost) filter (where evidence = '{rung}'), 0) as decimal(38, 12)) as \"{rung}\""
         for rung in schema.EVIDENCE
@@ -82,41 +94,43 @@ def _statement(names: list[str]) -> str:
     is_owned = "evidence not in ('rule', 'none')"
     return f"""
         with event_in_scope as (
-            select {groups + "," if names else ""} owner_evidence as evidence,
-                coalesce(list_cost, priced_part) as cost, source_cost,
-                price_status in ('unpriced', 'partial') or (price_status = 'unmetered' and status <> 'error')
-                    as is_unknown
-            from cost_event
-            left join (
-                select event_id, coalesce(producer, '?') || ' → ' || coalesce(consumer, '?') as hop
-                from lost_hop where field = 'owner_team'
-            ) as lost using (event_id)
+            select {groups + "," if names else ""} owner_evidence as evidence, cost, source_cost,
+                coalesce(is_unpriced, true) or (is_unmetered and status <> 'error') as is_unknown
+            from ({select_events({*_READ, *names})}) left join (
+                select event_id, coalesce(list_cost, priced_part) as cost,
+                    price_status in ('unpriced', 'partial') as is_unpriced, price_status = 'unmetered' as is_unmetered
+                from event_cost
+            ) as cost using (event_id) {_HOP_OF_EVENT if "hop" in names else ""}
             where $start is null or (started_at >= $start and started_at < $end)
         ),
-        dear as (select quantile_disc(list_cost, 0.99) as cost from cost_event where price_status = 'priced'),
-        valued as (
-            select event_in_scope.*, greatest(coalesce(source_cost, dear.cost, 0) - coalesce(event_in_scope.cost, 0), 0)
-                as guess
-            from event_in_scope, dear
+        dear as (select quantile_disc(list_cost, 0.99) as cost from event_cost where price_status = 'priced'),
+        part as (
+            select {named} evidence, is_unknown, is_unknown or coalesce(cost > 0, false) as is_charged,
+                count(*) as calls, sum(cost) as cost,
+                sum(case when is_unknown
+                    then greatest(coalesce(source_cost, (from dear), 0) - coalesce(cost, 0), 0) end) as guess
+            from event_in_scope group by all
         )
-        select {column_list(names) + "," if names else ""} count(*) as calls,
+        select {named} cast(coalesce(sum(calls), 0) as bigint) as calls,
             cast(coalesce(sum(cost), 0) as decimal(38, 12)) as list_cost,
             cast(coalesce(sum(cost) filter (where not {is_on_event}), 0) as decimal(38, 12)) as not_declared,
             cast(coalesce(sum(cost) filter (where not {is_owned}), 0) as decimal(38, 12)) as unowned,
             cast(coalesce(sum(cost) filter (where evidence = 'rule'), 0) as decimal(38, 12)) as recovered_by_rule,
             {rungs},
-            count(*) filter (where is_unknown) as unpriced_calls,
-            count(*) filter (where not {is_on_event} and (is_unknown or cost > 0)) as not_declared_calls,
-            count(*) filter (where not {is_owned} and (is_unknown or cost > 0)) as unowned_calls,
-            count(*) filter (where is_unknown or cost > 0) as charged_calls,
-            cast(coalesce(sum(guess) filter (where is_unknown and not {is_on_event}), 0) as decimal(38, 12))
-                as not_declared_guess,
-            cast(coalesce(sum(guess) filter (where is_unknown and not {is_owned}), 0) as decimal(38, 12))
-                as unowned_guess
-        from valued
-        group by {"all" if names else "()"}
+            {_calls("is_unknown")} as unpriced_calls,
+            {_calls(f"is_charged and not {is_on_event}")} as not_declared_calls,
+            {_calls(f"is_charged and not {is_owned}")} as unowned_calls,
+            {_calls("is_charged")} as charged_calls,
+            cast(coalesce(sum(guess) filter (where not {is_on_event}), 0) as decimal(38, 12)) as not_declared_guess,
+            cast(coalesce(sum(guess) filter (where not {is_owned}), 0) as decimal(38, 12)) as unowned_guess
+        from part
+        group by {column_list(names) if names else "()"}
         order by {column_list(names) if names else "calls"}
     """
+
+
+def _calls(condition: str) -> str:
+    return f"cast(coalesce(sum(calls) filter (where {condition}), 0) as bigint)"
 
 
 def _with_shares(row: dict[str, Any]) -> dict[str, Any]:

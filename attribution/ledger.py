@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -300,19 +300,23 @@ _EVENT_RECORD_VIEW = """
 
 def _cost_event_view() -> str:
     """Return the view that puts the four steps' columns beside each other, in declared order."""
-    declared = schema.table("cost_event")
+    return f"create or replace view cost_event as {select_events(schema.table('cost_event').names)}"
+
+
+def select_events(names: Collection[str]) -> str:
+    """Select columns of every cost event, joining only the steps that fill one of them."""
+    declared = [c for c in schema.table("cost_event").columns if c.name in names]
     columns = ", ".join(
         f'coalesce(event_owner."{c.name}", \'none\') as "{c.name}"'
         if c.name.endswith("_evidence")
         else f'coalesce(event_cost."{c.name}", \'unpriced\') as "{c.name}"'
         if c.name == "price_status"
         else f'{schema.STEP_TABLES[c.step]}."{c.name}"'
-        for c in declared.columns
+        for c in declared
     )
-    joins = " ".join(
-        f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step != "match"
-    )
-    return f"create or replace view cost_event as select {columns} from event {joins}"
+    filled = {c.step for c in declared} - {"match"}
+    joins = " ".join(f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step in filled)
+    return f"select {columns} from event {joins}"
 
 
 def _check_version(ledger: Ledger, *, is_new: bool) -> None:
