@@ -315,7 +315,9 @@ def select_events(names: Collection[str]) -> str:
         for c in declared
     )
     filled = {c.step for c in declared} - {"match"}
-    joins = " ".join(f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step in filled)
+    joins = " ".join(
+        f"left join {name} using (event_id)" for step, name in schema.STEP_TABLES.items() if step in filled
+    )
     return f"select {columns} from event {joins}"
 
 

@@ -2,81 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-
-from attribution import schema
-
-
-@dataclass(frozen=True)
-class Derived:
-    """A column that a suite may name beside the declared ones: a fact about the row that other rows know.
-
-    `{base}` in its join stands for the rows at hand, `row` for one of them; `needs` are the columns of `row` it reads.
-    """
-
-    name: str
-    type: str
-    needs: tuple[str, ...]
-    expression: str
-    join: str = ""
-    #: Only a ledger can tell it; a frame has no other tables.
-    needs_ledger: bool = False
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """One data set: its rows, their key, the calls that a row stands for, and its derived columns."""
-
-    name: str
-    #: The first letters of its rules' ids.
-    initials: str
-    table: str
-    key: tuple[str, ...]
-    derived: tuple[Derived, ...] = ()
-    #: Statement of `row_key, event_id` for the failing rows in `failed`; None where the key is the call itself.
-    calls: str | None = None
-    #: The row's own money, where it is no call's.
-    money: str | None = None
-
-    @property
-    def parts(self) -> list[tuple[str, list[str]]]:
-        """The stored tables that hold the columns: one, or those that the steps fill."""
-        declared = schema.table(self.table)
-        if self.table != "cost_event":
-            return [(self.table, declared.names)]
-        return [(step.name, step.names) for step in map(declared.of_step, ("match", "own", "price"))]
-
-    def key_of(self, columns: Iterable[str]) -> str | None:
-        """Return the expression of a row's key, where its columns are there."""
-        if not set(self.key) <= set(columns):
-            return None
-        if len(self.key) == 1:
-            return f'"{self.key[0]}"'
-        return "concat_ws('/', " + ", ".join(f'"{name}"' for name in self.key) + ")"
-
-    def relation(self, base: str, wanted: Sequence[Derived]) -> str:
-        """Return the rows of a table with the derived columns that are wanted, as a relation."""
-        if not wanted:
-            return f'"{base}"'
-        joins = dict.fromkeys(each.join.replace("{base}", f'"{base}"') for each in wanted if each.join)
-        columns = ", ".join(f'{each.expression} as "{each.name}"' for each in wanted).replace("{base}", f'"{base}"')
-        return f'(select row.*, {columns} from "{base}" as row {" ".join(joins)})'
-
+from attribution.expectations.derivations import Dataset, Derived, Facts
 
 #: Two teams on one trace: the first says who asked, so a second one pays for another's request.
-_TEAMS_OF_TRACE = """
-    left join (
-        select trace_id, count(distinct owner_team) as teams from {base}
-        where trace_id is not null group by trace_id having min(owner_team) <> max(owner_team)
-    ) as divided on divided.trace_id = row.trace_id
-"""
+_DIVIDED = Facts(
+    "quality_divided",
+    ("trace_id", "owner_team"),
+    """
+    with divided as (
+        select trace_id from {base} where trace_id is not null
+        group by trace_id having min(owner_team) <> max(owner_team)
+    )
+    select trace_id, count(distinct owner_team) as teams
+    from {base} semi join divided using (trace_id) group by trace_id
+    """,
+)
 _OWNERS_IN_TRACE = Derived(
     "owners_in_trace",
     "BIGINT",
-    ("trace_id", "owner_team"),
+    ("trace_id",),
     "case when row.trace_id is not null then coalesce(divided.teams, 1) end",
-    _TEAMS_OF_TRACE,
+    "left join quality_divided as divided on divided.trace_id = row.trace_id",
+    _DIVIDED,
 )
 _CACHED = Derived(
     "cached_input_tokens",
@@ -103,23 +50,26 @@ def _flagged(name: str, flags: str, test: str) -> Derived:
 
 
 #: The last complete seven days of a source against the four weeks before, told on the last record of the source.
-_ARRIVALS = """
-    left join (
-        with horizon as (select max(started_at) as at from {base}),
-        week as (
-            select source, max_by(observation_id, (started_at, observation_id)) as observation_id,
-                max(started_at) as last_at,
-                count(*) filter (where started_at > horizon.at - interval 7 days) as records,
-                count(*) filter (where started_at > horizon.at - interval 35 days
-                    and started_at <= horizon.at - interval 7 days) as records_before,
-                bool_or(started_at <= horizon.at - interval 28 days) as is_long
-            from {base}, horizon where started_at is not null group by source
-        )
-        select observation_id, date_diff('hour', last_at, horizon.at) as hours,
-            case when is_long and records_before > 0 then records * 400 // records_before end as percent
-        from week, horizon
-    ) as arrival on arrival.observation_id = row.observation_id
-"""
+_ARRIVALS = Facts(
+    "quality_arrival",
+    ("source", "started_at", "observation_id"),
+    """
+    with horizon as (select max(started_at) as at from {base}),
+    week as (
+        select source, max_by(observation_id, (started_at, observation_id)) as observation_id,
+            max(started_at) as last_at,
+            count(*) filter (where started_at > horizon.at - interval 7 days) as records,
+            count(*) filter (where started_at > horizon.at - interval 35 days
+                and started_at <= horizon.at - interval 7 days) as records_before,
+            bool_or(started_at <= horizon.at - interval 28 days) as is_long
+        from {base}, horizon where started_at is not null group by source
+    )
+    select observation_id, date_diff('hour', last_at, horizon.at) as hours,
+        case when is_long and records_before > 0 then records * 400 // records_before end as percent
+    from week, horizon
+    """,
+)
+_ARRIVAL = "left join quality_arrival as arrival on arrival.observation_id = row.observation_id"
 
 _UNKNOWN_FILE = Derived(
     "unknown_file",
@@ -151,8 +101,8 @@ OBSERVATIONS = Dataset(
             ("total_tokens", "input_tokens", "output_tokens"),
             "row.total_tokens - row.input_tokens - row.output_tokens",
         ),
-        Derived("hours_behind", "BIGINT", ("source", "started_at", "observation_id"), "arrival.hours", _ARRIVALS),
-        Derived("week_percent", "BIGINT", ("source", "started_at", "observation_id"), "arrival.percent", _ARRIVALS),
+        Derived("hours_behind", "BIGINT", ("observation_id",), "arrival.hours", _ARRIVAL, _ARRIVALS),
+        Derived("week_percent", "BIGINT", ("observation_id",), "arrival.percent", _ARRIVAL, _ARRIVALS),
         _UNKNOWN_FILE,
         Derived(
             "is_matched",
@@ -175,10 +125,20 @@ SPANS = Dataset(
         Derived(
             "unknown_parent",
             "VARCHAR",
-            ("trace_id", "span_id", "parent_span_id"),
-            "case when parent.span_id is null then row.parent_span_id end",
-            "left join (select distinct trace_id, span_id from {base}) as parent"
-            " on parent.trace_id = row.trace_id and parent.span_id = row.parent_span_id",
+            ("trace_id", "parent_span_id"),
+            "lost.parent_span_id",
+            "left join quality_lost_parent as lost"
+            " on lost.trace_id is not distinct from row.trace_id and lost.parent_span_id = row.parent_span_id",
+            Facts(
+                "quality_lost_parent",
+                ("trace_id", "span_id", "parent_span_id"),
+                """
+                select distinct row.trace_id, row.parent_span_id from {base} as row
+                anti join {base} as parent
+                    on parent.trace_id = row.trace_id and parent.span_id = row.parent_span_id
+                where row.parent_span_id is not null
+                """,
+            ),
         ),
         Derived(
             "roots_in_trace",
@@ -194,6 +154,17 @@ SPANS = Dataset(
     calls="""
         select distinct row_key, event_id from failed
         join event_record on concat_ws('/', event_record.trace_id, event_record.span_id) = row_key
+    """,
+)
+
+#: The coverage of its month, told on every call whose team was not declared at it.
+_UNDECLARED = Facts(
+    "quality_undeclared",
+    ("event_id", "started_at", "owner_evidence"),
+    """
+    select event_id, declared, case when owner_evidence in ('rule', 'none') then owned end as owned
+    from {base} as row join quality_month as month on month.month = strftime(row.started_at, '%Y-%m')
+    where owner_evidence not in ('declared', 'matched', 'exclusive_key')
     """,
 )
 
@@ -218,30 +189,35 @@ COST_EVENTS = Dataset(
         Derived(
             "has_first_attempt",
             "BOOLEAN",
-            ("call_id", "attempt_no"),
+            ("call_id",),
             "orphan.call_id is null",
-            """
-            left join (
+            "left join quality_orphan as orphan on orphan.call_id = row.call_id",
+            Facts(
+                "quality_orphan",
+                ("call_id", "attempt_no"),
+                """
                 with later as (select distinct call_id from {base} where attempt_no > 1)
                 select call_id from later
                 except select call_id from {base} where attempt_no = 1 and call_id in (select call_id from later)
-            ) as orphan on orphan.call_id = row.call_id
-            """,
+                """,
+            ),
         ),
         Derived(
             "owned_share_of_month",
             "DECIMAL(7, 6)",
-            ("started_at", "owner_evidence"),
-            "case when row.owner_evidence in ('rule', 'none') then month.owned end",
-            "left join quality_month as month on month.month = strftime(row.started_at, '%Y-%m')",
+            ("event_id",),
+            "undeclared.owned",
+            "left join quality_undeclared as undeclared on undeclared.event_id = row.event_id",
+            _UNDECLARED,
             needs_ledger=True,
         ),
         Derived(
             "declared_share_of_month",
             "DECIMAL(7, 6)",
-            ("started_at", "owner_evidence"),
-            "case when row.owner_evidence not in ('declared', 'matched', 'exclusive_key') then month.declared end",
-            "left join quality_month as month on month.month = strftime(row.started_at, '%Y-%m')",
+            ("event_id",),
+            "undeclared.declared",
+            "left join quality_undeclared as undeclared on undeclared.event_id = row.event_id",
+            _UNDECLARED,
             needs_ledger=True,
         ),
     ),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import pyarrow as pa
 
 from attribution.coverages import measure_coverage
 from attribution.errors import LedgerError, QuestionError
-from attribution.expectations.datasets import DATASETS, Dataset, Derived
+from attribution.expectations.datasets import DATASETS
+from attribution.expectations.derivations import Dataset, Derived, Facts, with_derived
 from attribution.expectations.frames import ROW_NUMBER
 from attribution.expectations.scanning import Scan
 from attribution.expectations.suites import Rule, Suite
@@ -18,7 +20,6 @@ from attribution.ledger import Ledger, column_list
 
 #: Amounts of a frame, the one that says most first.
 _MONEY = ("list_cost", "contracted_cost", "billed_cost", "effective_cost", "source_cost", "amount")
-_MONTH = ("owned_share_of_month", "declared_share_of_month")
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[li
 
 def forget(ledger: Ledger) -> None:
     """Drop what a run leaves beside its answer."""
-    for name in ("failed", "failed_call", "quality_month"):
+    facts = {facts.name for dataset in DATASETS.values() for facts in dataset.facts}
+    for name in ("failed", "failed_call", "quality_month", *sorted(facts)):
         ledger.run(f"drop table if exists {name}")
 
 
@@ -80,13 +82,24 @@ def _targets(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite]) -> list[
     """Give each rule to the fewest stored tables that have all its columns, so that no scan joins for nothing."""
     derived = {each.name: each for each in dataset.derived}
     parts = _parts(ledger, dataset)
-    by_base: dict[str, list[tuple[Suite, Rule]]] = {}
+    targets: dict[tuple[str, bool], list[tuple[Suite, Rule]]] = {}
     for suite in suites:
         for rule in suite.rules:
             needs = {need for name in rule.reads for need in _needs(derived.get(name), name)}
             base = dataset.table if rule.kind == "table" else _base(ledger, dataset, parts, needs)
-            by_base.setdefault(base, []).append((suite, rule))
-    return [_target(ledger, dataset, base, rules) for base, rules in sorted(by_base.items())]
+            is_joined = any(derived[name].join for name in rule.reads if name in derived)
+            targets.setdefault((base, is_joined), []).append((suite, rule))
+    read = {name for suite in suites for rule in suite.rules for name in rule.reads}
+    for facts in dict.fromkeys(each.facts for each in dataset.derived if each.facts and each.name in read):
+        _work_out(ledger, facts, _base(ledger, dataset, parts, set(facts.needs)))
+    return [_target(ledger, dataset, key[0], rules) for key, rules in sorted(targets.items(), key=itemgetter(0))]
+
+
+def _work_out(ledger: Ledger, facts: Facts, base: str) -> None:
+    """Leave in a table what rows say together; what rests on the coverage of months has it measured first."""
+    if "quality_month" in facts.statement:
+        _measure_months(ledger)
+    ledger.run(f"create or replace temp table {facts.name} as {facts.statement.replace('{base}', quote(base))}")
 
 
 def _parts(ledger: Ledger, dataset: Dataset) -> dict[str, set[str]]:
@@ -118,10 +131,8 @@ def _target(ledger: Ledger, dataset: Dataset, base: str, rules: list[tuple[Suite
     types = _types(ledger, base)
     named = {name for _, rule in rules for name in rule.reads}
     wanted = [each for each in dataset.derived if each.name in named and set(each.needs) <= types.keys()]
-    if named & set(_MONTH):
-        _measure_months(ledger)
     terms = Terms(types | {each.name: each.type for each in wanted}, added=frozenset(each.name for each in wanted))
-    scan = Scan(dataset.relation(base, wanted), terms)
+    scan = Scan(with_derived(quote(base), wanted), terms)
     return Target(scan, dataset.key_of(types) or "null", dataset.money, dataset.calls, tuple(rules))
 
 
@@ -134,19 +145,25 @@ def target_of_frame(scratch: Ledger, suite: Suite) -> Target:
     wanted = [
         each
         for each in derived
-        if each.name in named and each.name not in types and not each.needs_ledger and set(each.needs) <= types.keys()
+        if each.name in named
+        and each.name not in types
+        and not each.needs_ledger
+        and {*each.needs, *(each.facts.needs if each.facts else ())} <= types.keys()
     ]
+    for facts in dict.fromkeys(each.facts for each in wanted if each.facts):
+        _work_out(scratch, facts, "frame")
     added = frozenset({ROW_NUMBER, *(each.name for each in wanted)})
     untold = frozenset(each.name for each in derived if each.needs_ledger and each.name not in types)
     terms = Terms(types | {each.name: each.type for each in wanted}, added=added, untold=untold)
-    relation = dataset.relation("frame", wanted) if dataset else '"frame"'
     key = _key_of_frame(scratch, suite, dataset, types)
     money = next((name for name in _MONEY if name in types and terms.kind(name) == "number"), None)
     event = 'try_cast("event_id" as uuid)' if "event_id" in types else "cast(null as uuid)"
     rows = f"(select {key} as row_key, {event} as event_id from frame)"
     calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
     amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
-    return Target(Scan(relation, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
+    return Target(
+        Scan(with_derived('"frame"', wanted), terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules)
+    )
 
 
 def _key_of_frame(scratch: Ledger, suite: Suite, dataset: Dataset | None, types: dict[str, str]) -> str:
