@@ -21,6 +21,11 @@ class SchemaError(AttributionError):
         return cls(f"`{given}` is not a column of `{table}`.{_hint(given, names)} It has: {', '.join(names)}.")
 
     @classmethod
+    def twice(cls, given: str, table: str) -> SchemaError:
+        """Two columns of one name: neither is chosen."""
+        return cls(f"`{given}` is a column of `{table}` twice, and neither is chosen. Rename or drop one.")
+
+    @classmethod
     def no_table(cls, given: str, known: Iterable[str]) -> SchemaError:
         """Say which table was given and which there are."""
         names = list(known)
@@ -138,6 +143,11 @@ class QuestionError(AttributionError):
     def bad_argument(cls, name: str, given: object, expected: str) -> QuestionError:
         """Say what the argument was and what it may be."""
         return cls(f"`{name}` was {given!r}; expected {expected}.")
+
+    @classmethod
+    def no_price(cls, why: str) -> QuestionError:
+        """The book has no such price; say what it has that is near."""
+        return cls(f"{why}. `attribution prices list` shows what it has.")
 
     @classmethod
     def no_extra(cls, package: str, extra: str) -> QuestionError:

@@ -343,6 +343,17 @@ def column_list(names: Sequence[str], prefix: str = "") -> str:
     return ", ".join(f'{prefix}"{name}"' for name in names)
 
 
-def as_relation(table: pa.Table) -> duckdb.DuckDBPyRelation:
-    """Return an Arrow table as a relation of the caller's own DuckDB, for frames that came as one."""
-    return duckdb.from_arrow(table)
+def as_relation(table: pa.Table, beside: duckdb.DuckDBPyRelation | None = None) -> duckdb.DuckDBPyRelation:
+    """Return an Arrow table as a relation of the connection that another relation belongs to, or of the default one.
+
+    A connection that may not read what lies outside of it cannot take the table, so that it comes in the default one.
+    """
+    name, priced_rows = "attribution_given", table
+    if beside is None:
+        return duckdb.from_arrow(table)
+    try:
+        relation = beside.query(name, "select * from priced_rows")
+    except duckdb.CatalogException:
+        relation = duckdb.from_arrow(priced_rows)
+    beside.query(name, f"drop view {name}")  # `query` leaves its view in the caller's connection
+    return relation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 import attribution as at
 from attribution.errors import ConfigurationError, QuestionError, SchemaError
 from attribution.ledger import Ledger
-from attribution.pricing.book import PriceBook, Rate
+from attribution.pricing.book import HISTORY, PriceBook, Rate
 from tests.examples import call, ledger_of
 
 MILLION = 1_000_000
@@ -266,6 +267,19 @@ def test_a_daily_window_is_half_open_and_knows_its_weekdays() -> None:
     found = [costs(priced(prices, input_tokens=MILLION, output_tokens=0, started_at=t))[0][1] for t in moments]
 
     assert found == [Decimal(2), Decimal(2), Decimal(1), Decimal(1)]
+
+
+def test_a_call_before_the_price_history_says_what_was_assumed() -> None:
+    prices = book(rate("input", "1", basis="undated"), rate("output", "2", basis="documented: https://x"))
+    day = HISTORY - timedelta(microseconds=1)
+
+    early, later = (event(n, input_tokens=1, output_tokens=1, started_at=t) for n, t in (("a", day), ("b", HISTORY)))
+    documented = event("c", input_tokens=0, output_tokens=1, started_at=day, model="d")
+    ledger = ledger_of(early, later, documented)
+    at.price_events(ledger, PriceBook([*prices.rates, replace(prices.rates[1], model="d")], [], {}, NOON))
+
+    said = [reason for (reason,) in costs(ledger, "price_reason")]
+    assert said == ["assumed: the earliest price known, as no source follows prices before 2025-05-22", None, None]
 
 
 def test_a_call_without_a_time_is_priced_at_the_latest_time_known() -> None:

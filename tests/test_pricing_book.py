@@ -248,6 +248,42 @@ def test_a_model_is_shown_with_the_prices_of_a_day() -> None:
         show_model(shipped_book(), "o33", "openai")
 
 
+@pytest.mark.parametrize("day", ["2025-06-09T23:59:59Z", "2025-06-10T01:59:59+02:00", "2025-06-09"])
+def test_a_moment_is_shown_in_utc_whatever_its_offset(day: str) -> None:
+    shown = CliRunner().invoke(app, ["show", "o3", "--provider", "OpenAI", "--at", day, "--json"])
+
+    prices = {(row["meter"], row["tier"]): row["price"] for row in json.loads(shown.output)["rows"]}
+    assert Decimal(prices["input", "standard"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["o3", "--at", "yesterday"], "expected an ISO date or time"),
+        (["gpt-4.1-minny"], "has no model `gpt-4.1-minny`; near: gpt-4.1-mini"),
+        (["claude-sonet-4", "--provider", "anthropic"], "of anthropic; near: claude-sonnet-4"),
+        (["claude-sonnet-4", "--provider", "azure"], "anthropic has one"),
+        (["gpt-4o", "--provider", "opneai"], "has no provider `opneai`; near: openai"),
+    ],
+)
+def test_what_the_book_does_not_have_is_said_with_what_is_near(arguments: list[str], message: str) -> None:
+    with pytest.raises(QuestionError, match=message):
+        CliRunner().invoke(app, ["show", *arguments], catch_exceptions=False)
+
+
+def test_a_price_that_began_later_is_not_there_yet() -> None:
+    late = Rate("openai", "m", "input", Decimal(1), 1_000_000, valid_from=NOW)
+
+    with pytest.raises(QuestionError, match="no price for `m` at 2025-06-01"):
+        show_model(PriceBook([late], [], {}, NOW), "m", "openai", datetime(2025, 6, 1))
+
+
+def test_a_day_before_the_history_is_shown_with_what_that_means() -> None:
+    shown = CliRunner().invoke(app, ["show", "gpt-4o", "--provider", "openai", "--at", "2024-06-01"])
+
+    assert "the earliest price known" in shown.output
+
+
 def test_the_list_has_every_provider_and_refuses_an_unknown_one() -> None:
     assert set(list_models(shipped_book())["provider"]) == set(shipped_book().providers())
     with pytest.raises(QuestionError, match="provider"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,7 +24,9 @@ _SHORT = {
 }
 
 Provider = Annotated[str | None, typer.Option("--provider", help="Only this provider.")]
-Date = Annotated[datetime | None, typer.Option("--at", help="Only what held at this moment (UTC).")]
+Date = Annotated[
+    str | None, typer.Option("--at", metavar="DATE", help="Only what held at this ISO date or time, in UTC.")
+]
 
 
 def register(parent: typer.Typer) -> None:
@@ -46,15 +47,22 @@ def list_prices(provider: Provider = None, as_json: AsJson = False) -> None:
 @app.command("show")
 def show_price(model: str, provider: Provider = None, at: Date = None, as_json: AsJson = False) -> None:
     """Show every price of a model, with its conditions and its source."""
+    from attribution.cli import screen
+    from attribution.pricing.book import HISTORY
+    from attribution.pricing.columns import moment_of
     from attribution.pricing.listing import show_model
     from attribution.pricing.storing import shipped_book
 
-    book = shipped_book()
-    rows = show_model(book, model, provider, at)
+    book, moment = shipped_book(), moment_of(at, "--at")
+    rows = show_model(book, model, provider, moment)
     if not as_json:
         rows = rows.drop(columns=["source_entry", "entry", "basis"]).dropna(axis="columns", how="all")
         rows["price"] = [f"{price.normalize():f}" for price in rows["price"]]  # a price is never rounded, not even here
     _print("prices show", rows, as_json, book=book.fingerprint)
+    if moment and moment < HISTORY and not as_json:
+        screen.say(
+            f"No source follows prices before {HISTORY:%Y-%m-%d}: what has no start is the earliest price known."
+        )
 
 
 @app.command("diff")

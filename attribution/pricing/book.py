@@ -11,6 +11,8 @@ from typing import Any
 #: Bounds of "always": portable to engines that know no later or earlier date.
 BEGINNING = datetime(1, 1, 1)
 FOREVER = datetime(2999, 12, 31)
+#: Before this day no source follows prices: what holds from the beginning is the earliest price known.
+HISTORY = datetime(2025, 5, 22)
 NO_LIMIT = 2**62
 DAY = 86_400
 ALL_WEEK = 127
@@ -42,6 +44,11 @@ class Rate:
     source: str = ""
     source_entry: str = ""
     basis: str = ""
+
+    @property
+    def is_traced(self) -> bool:
+        """Whether a source says since when the price holds, or that it held from the beginning."""
+        return self.valid_from > BEGINNING or self.basis.startswith("documented")
 
     @property
     def entry_id(self) -> str:

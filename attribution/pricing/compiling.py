@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar
 
-from attribution.pricing.book import ALL_WEEK, BEGINNING, DAY, FOREVER, NO_LIMIT, PriceBook, Rate
+from attribution.pricing.book import ALL_WEEK, BEGINNING, DAY, FOREVER, HISTORY, NO_LIMIT, PriceBook, Rate
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.pricing.models import PROVIDERS, Resolved, resolve
 
@@ -22,6 +22,7 @@ _TIER_WORDS = {"batches": "batch", "batch_api": "batch", "on_demand_flex": "flex
 _SOVEREIGN = re.compile(r"^(us-?gov|usgov|usdod|cn-|china)")
 #: A geography names where data stay, which is priced; a data center's name says only where the endpoint is.
 _GEOGRAPHY = re.compile(r"^[a-z]{2}$|^(apac|emea|global)$")
+_EARLY = f"assumed: the earliest price known, as no source follows prices before {HISTORY:%Y-%m-%d}"
 _Bound = TypeVar("_Bound", int, datetime)
 _KNOWN_REGION = re.compile(r"^(?:[a-z]{2}(?:-[a-z]+)+-?\d+|[a-z]+\d?|[a-z]+-[a-z]+\d+|not_available)$")
 
@@ -73,8 +74,14 @@ class Cell:
         return (self.second_from, self.second_to, self.weekdays) != (0, DAY, ALL_WEEK)
 
 
-def compile_card(book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] = ()) -> Iterator[Cell]:
-    """Yield the cells of all keys, in the order of the keys."""
+def compile_card(
+    book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] = (), *, has_early: bool = False
+) -> Iterator[Cell]:
+    """Yield the cells of all keys, in the order of the keys; with calls before the price history, say what was assumed.
+
+    Cells that differ in their reason only would cost every later call a comparison, so they are cut on demand.
+    """
+    cut = HISTORY if has_early else BEGINNING
     for key in keys:
         for valid_from, valid_to, provider, model in _called(key, aliases):
             found = resolve(book, provider, model)
@@ -83,7 +90,7 @@ def compile_card(book: PriceBook, keys: Iterable[Key], aliases: Sequence[Alias] 
                 cell = Cell(key, valid_from, valid_to, -1, NO_LIMIT, 0, DAY, 127, {}, found)
                 yield replace(cell, provider=owner, model=model)
                 continue
-            for cell in _cells(book, key, found, valid_from, valid_to):
+            for cell in _cells(book, key, found, (valid_from, valid_to), cut):
                 yield replace(cell, provider=found.sold_by, model=found.model)
 
 
@@ -105,7 +112,10 @@ def _called(key: Key, aliases: Sequence[Alias]) -> Iterator[tuple[datetime, date
         yield at, FOREVER, key.provider, key.model
 
 
-def _cells(book: PriceBook, key: Key, found: Resolved, valid_from: datetime, valid_to: datetime) -> Iterator[Cell]:
+def _cells(
+    book: PriceBook, key: Key, found: Resolved, validity: tuple[datetime, datetime], cut: datetime
+) -> Iterator[Cell]:
+    valid_from, valid_to = validity
     own = book.of(found.provider, found.model)
     # What a provider charges for a tool whichever model calls it stands under the model `*`.
     tools = [r for r in book.of(found.provider, "*") if r.meter not in {o.meter for o in own}]
@@ -118,12 +128,14 @@ def _cells(book: PriceBook, key: Key, found: Resolved, valid_from: datetime, val
     if refusal:
         yield Cell(key, valid_from, valid_to, -1, NO_LIMIT, 0, DAY, 127, {}, refusal)
         return
-    notes = "; ".join(note for note in (found.note, tier_note, region_note) if note) or None
-    for start, end in _cuts({valid_from, valid_to}, ((r.valid_from, r.valid_to) for r in rates)):
+    notes = _joined(found.note, tier_note, region_note)
+    for start, end in _cuts({valid_from, valid_to, cut}, ((r.valid_from, r.valid_to) for r in rates)):
         if start < valid_from or end > valid_to:
             continue
         now = [r for r in rates if r.valid_from <= start and end <= r.valid_to]
-        yield from _cells_at(key, found, now, tier, regions, notes, (start, end))
+        for cell in _cells_at(key, found, now, tier, regions, notes, (start, end)):
+            is_guessed = end <= cut and any(not rate.is_traced for rate in cell.rates.values())
+            yield replace(cell, reason=_joined(cell.reason, _EARLY)) if is_guessed else cell
 
 
 def _cells_at(
@@ -168,6 +180,10 @@ def _choose(rates: list[Rate], tier: str, regions: Sequence[str | None]) -> dict
         chosen["cache_write_1h"] = own["input"]  # this provider does not charge for writing the cache at all
     order = [*TOKEN_METERS, *IMPLIED_METERS]
     return dict(sorted(chosen.items(), key=lambda item: (item[0] not in order, item[0])))
+
+
+def _joined(*notes: str | None) -> str | None:
+    return "; ".join(note for note in notes if note) or None
 
 
 def tier_of(given: str | None) -> tuple[str, str | None]:

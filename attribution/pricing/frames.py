@@ -12,24 +12,13 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution import schema
-from attribution.errors import QuestionError, SchemaError
+from attribution.errors import QuestionError
 from attribution.ledger import Ledger, as_relation, open_ledger
 from attribution.pricing.book import PriceBook
+from attribution.pricing.columns import CALL_COLUMNS, of_pandas, require_columns, typed
 from attribution.pricing.rating import price_events
 from attribution.usage import TOKEN_COLUMNS
 
-#: What a frame may say about a call; provider and model it must.
-_GIVEN = (
-    "provider",
-    "model",
-    "service_tier",
-    "region",
-    "started_at",
-    "cache_hit",
-    "is_metered",
-    *TOKEN_COLUMNS,
-    "other_usage",
-)
 _ADDED = ("list_cost", "price_status", "price_reason", "price_entry", "priced_part", "estimated_cost")
 _OTHER = pa.map_(pa.string(), pa.decimal128(18, 6))
 
@@ -67,30 +56,30 @@ def price(frame: Any, book: PriceBook | None = None) -> Any:
     >>> at.price(calls)["list_cost"].item()
     Decimal('0.002048000000')
     """
-    kind = f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}"
-    if kind == "pandas.DataFrame":
-        table = _arrow_of_pandas(frame)
-        priced = price_table(table, book).select(_ADDED).to_pandas(types_mapper=pd.ArrowDtype)
+    if isinstance(frame, pd.DataFrame):
+        priced = price_table(of_pandas(frame), book).select(_ADDED).to_pandas(types_mapper=pd.ArrowDtype)
         return frame.assign(**{name: priced[name].array for name in _ADDED})
+    kind = f"{type(frame).__module__.split('.')[0]}.{type(frame).__name__}"
+    if kind == "polars.LazyFrame":
+        return price(frame.collect(), book).lazy()
     if kind == "polars.DataFrame":
-        added = price_table(frame.to_arrow(), book).select(_ADDED)
+        given = frame.select([name for name in CALL_COLUMNS if name in frame.columns]).to_arrow()
+        added = price_table(given, book).select(_ADDED)
         return frame.with_columns(**{name: type(frame)({name: added[name]})[name] for name in _ADDED})
     if kind == "pyarrow.Table":
         return price_table(frame, book)
     if kind.endswith(".DuckDBPyRelation"):
-        return as_relation(price_table(frame.to_arrow_table(), book))
+        return as_relation(price_table(frame.to_arrow_table(), book), frame)
     raise QuestionError.bad_argument("frame", kind, "a pandas or polars frame, an Arrow table or a DuckDB relation")
 
 
 def price_table(table: pa.Table, book: PriceBook | None = None) -> pa.Table:
     """Return an Arrow table with the pricing columns added."""
-    for name in ("provider", "model"):
-        if name not in table.column_names:
-            raise SchemaError.no_column(name, "frame", table.column_names)
+    require_columns(table.column_names)
     with _priced(table, book) as ledger:
         order = ", ".join(f'event_cost."{name}"' for name in _ADDED)
         costs = ledger.arrow(f"select {order} from event_cost order by event_id")
-    rest = table.select([name for name in table.column_names if name not in _ADDED])
+    rest = table.select([number for number, name in enumerate(table.column_names) if name not in _ADDED])
     for name in _ADDED:
         rest = rest.append_column(name, costs[name])
     return rest
@@ -98,7 +87,7 @@ def price_table(table: pa.Table, book: PriceBook | None = None) -> pa.Table:
 
 def price_rows(rows: Sequence[dict[str, Any]], book: PriceBook) -> tuple[list[dict[str, Any]], pd.DataFrame]:
     """Price rows of events; return their costs in order and all line items."""
-    fields = [(name, _event_type(name)) for name in _GIVEN]
+    fields = [(name, _event_type(name)) for name in CALL_COLUMNS]
     with _priced(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), book) as ledger:
         costs = ledger.arrow("select * from event_cost order by event_id").to_pylist()
         items = ledger.frame("select * exclude (event_id) from line_item order by event_id, meter")
@@ -114,9 +103,9 @@ def _scratch() -> tuple[Ledger, Lock]:
 @contextmanager
 def _priced(table: pa.Table, book: PriceBook | None) -> Iterator[Ledger]:
     """Lend a ledger whose events are the priced rows of a table, numbered in their order."""
-    given = [name for name in _GIVEN if name in table.column_names]
+    given = [name for name in CALL_COLUMNS if name in table.column_names]
     numbers = pa.array(range(table.num_rows), pa.int64())
-    calls = pa.table({name: table[name] for name in given}).append_column("row_number", numbers)
+    calls = pa.table({name: typed(name, table[name]) for name in given}).append_column("row_number", numbers)
     types = {c.name: c.type for c in schema.table("cost_event").columns}
     values = {name: f'cast("{name}" as {types[name]})' for name in given}
     values["is_metered"] = f"coalesce({values.get('is_metered', 'null')}, {_is_metered(given)})"
@@ -130,10 +119,17 @@ def _priced(table: pa.Table, book: PriceBook | None) -> Iterator[Ledger]:
             names = ", ".join(f'"{name}"' for name in columns)
             ledger.run(f"insert into event ({names}) select {', '.join(columns.values())} from calls")
         try:
+            _refuse_negative(ledger)
             price_events(ledger, book)
             yield ledger
         finally:
             ledger.run("truncate event")
+
+
+def _refuse_negative(ledger: Ledger) -> None:
+    least = ledger.value("select min(list_min(map_values(other_usage))) from event")
+    if least is not None and least < 0:
+        raise QuestionError.bad_argument("other_usage", least, "quantities that are not negative")
 
 
 def _is_metered(given: list[str]) -> str:
@@ -146,13 +142,3 @@ def _event_type(name: str) -> pa.DataType:
         return _OTHER
     types = {"started_at": pa.timestamp("us"), "cache_hit": pa.bool_(), "is_metered": pa.bool_()}
     return types.get(name, pa.int64() if name in TOKEN_COLUMNS else pa.string())
-
-
-def _arrow_of_pandas(frame: pd.DataFrame) -> pa.Table:
-    """Read the columns that matter; whole numbers that pandas made floats for want of a null are whole again."""
-    columns = {}
-    for name in _GIVEN:
-        if name in frame.columns:
-            values = pa.Array.from_pandas(frame[name])
-            columns[name] = values.cast(pa.int64()) if name in TOKEN_COLUMNS and len(values) else values
-    return pa.table(columns)

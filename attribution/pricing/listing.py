@@ -15,7 +15,7 @@ import pyarrow as pa
 from attribution.errors import QuestionError
 from attribution.ledger import as_frame
 from attribution.pricing.book import BEGINNING, FOREVER, NO_LIMIT, PriceBook, Rate
-from attribution.pricing.models import PROVIDERS, resolve
+from attribution.pricing.models import PROVIDERS, near_providers, resolve
 
 _MONEY = pa.decimal128(38, 12)
 _COMPARED = ("input", "output", "cache_read", "cache_write_5m")
@@ -23,11 +23,8 @@ _COMPARED = ("input", "output", "cache_read", "cache_write_5m")
 
 def list_models(book: PriceBook, provider: str | None = None) -> pd.DataFrame:
     """Return one row a model: provider, model, tiers, regions, meters, dated changes, and its entries' sources."""
-    wanted = PROVIDERS.get(provider, provider) if provider else None
-    if wanted and wanted not in book.providers():
-        raise QuestionError.bad_argument("provider", provider, f"one of {', '.join(book.providers())}")
     rows = []
-    for owner in [wanted] if wanted else book.providers():
+    for owner in _owners(book, provider):
         for model in book.models(owner):
             rates = book.of(owner, model)
             row: dict[str, Any] = {"provider": owner, "model": model}
@@ -43,19 +40,24 @@ def list_models(book: PriceBook, provider: str | None = None) -> pd.DataFrame:
 def show_model(book: PriceBook, model: str, provider: str | None = None, at: datetime | None = None) -> pd.DataFrame:
     """Return every price of a model, or those that hold at a moment, each with where it is from."""
     rows = []
-    owners = [PROVIDERS.get(provider, provider)] if provider else book.providers()
-    reasons = []
-    for owner in owners:
+    reasons, is_known = [], False
+    for owner in _owners(book, provider):
         found = resolve(book, owner, model)
         if isinstance(found, str):
             reasons.append(found)
-        elif not found.is_estimate:
+        elif found.is_estimate:
+            reasons.append(f"the price book has no model `{model}` of {owner}; {found.provider} has one")
+        else:
+            is_known = True
             rows += [_row(rate) for rate in book.of(owner, found.model) if _holds(rate, at)]
+    if not rows and is_known:
+        raise QuestionError.no_price(f"the price book has no price for `{model}` at {at:%Y-%m-%d %H:%M} UTC")
+    if not rows and provider and reasons:
+        raise QuestionError.no_price(reasons[0])
     if not rows:
         near = difflib.get_close_matches(model.lower(), sorted({r.model for r in book.rates}), n=3, cutoff=0.6)
         hint = f"; near: {', '.join(near)}" if near else ""
-        why = reasons[0] if provider and reasons else f"a model that the price book has{hint}"
-        raise QuestionError.bad_argument("model", model, why)
+        raise QuestionError.no_price(f"the price book has no model `{model}`{hint}")
     return _frame(rows, price=_MONEY)
 
 
@@ -94,6 +96,16 @@ def compare_sources(given: list[Rate], at: datetime) -> pd.DataFrame:
         for (p, one, other, m), (n, equal) in sorted(counts.items())
     ]
     return _frame(rows)
+
+
+def _owners(book: PriceBook, provider: str | None) -> list[str]:
+    """Return the provider asked for by any of its names, or all of them."""
+    if provider is None:
+        return book.providers()
+    wanted = PROVIDERS.get(provider.strip().lower(), provider.strip().lower())
+    if wanted not in book.providers():
+        raise QuestionError.no_price(f"the price book has no provider `{provider}`{near_providers(book, wanted)}")
+    return [wanted]
 
 
 def _row(rate: Rate) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,8 @@ def resolve(book: PriceBook, provider: str | None, model: str | None) -> Resolve
             note = f"estimated at the list price of {other}"
             return Resolved(other, entry, None, None, note, is_estimate=True, sold_by=owner)
     if owner not in book.providers():
-        return f"the price book has no provider `{owner}`"
-    return f"the price book has no model `{model.strip()}` of {owner}" + _near(book, owner, bare)
+        return f"the price book has no provider `{owner}`" + near_providers(book, owner)
+    return f"the price book has no model `{model.strip()}` of {owner}" + _near(book.models(owner), bare)
 
 
 def _by_maker(book: PriceBook, name: str) -> Resolved | str:
@@ -178,8 +178,13 @@ def _candidates(name: str) -> Iterator[tuple[str, str | None]]:
         yield undated, f"the price of `{undated}`, as none is listed for its dated version"
 
 
-def _near(book: PriceBook, provider: str, name: str) -> str:
+def near_providers(book: PriceBook, name: str) -> str:
+    """Suggest providers whose names are alike."""
+    near = difflib.get_close_matches(name, book.providers(), n=3, cutoff=0.6)
+    return f"; near: {', '.join(near)}" if near else ""
+
+
+def _near(known: Iterable[str], name: str) -> str:
     """Suggest names that begin alike; comparing with all would take long where thousands of names are unknown."""
-    alike = [model for model in book.models(provider) if model[:2] == name[:2]]
-    near = difflib.get_close_matches(name, alike, n=3, cutoff=0.6)
+    near = difflib.get_close_matches(name, [each for each in known if each[:2] == name[:2]], n=3, cutoff=0.6)
     return f"; near: {', '.join(near)}" if near else ""

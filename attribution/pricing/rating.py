@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -13,7 +14,7 @@ import pyarrow as pa
 from attribution import schema
 from attribution.ledger import Ledger, column_list
 from attribution.pricing import statements
-from attribution.pricing.book import BEGINNING, FOREVER, PriceBook
+from attribution.pricing.book import BEGINNING, FOREVER, HISTORY, NO_LIMIT, PriceBook
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
 from attribution.pricing.contracts import apply_terms, read_terms
 from attribution.pricing.meters import unit_of
@@ -64,7 +65,7 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
 def choose_rates(ledger: Ledger, book: PriceBook) -> statements.Shape:
     """Write the card of the rates that the events need and the view that chooses among them, and return its shape."""
     terms = read_terms(ledger)
-    cells = list(apply_terms(compile_card(book, _keys(ledger), _aliases(ledger)), terms))
+    cells = list(apply_terms(compile_card(book, _keys(ledger), _aliases(ledger), has_early=_has_early(ledger)), terms))
     shape = _write_card(ledger, book, cells, bool(terms))
     ledger.run(statements.event_rate(shape))
     ledger.run(statements.event_rate_name())
@@ -74,6 +75,10 @@ def choose_rates(ledger: Ledger, book: PriceBook) -> statements.Shape:
 def _keys(ledger: Ledger) -> list[Key]:
     rows = ledger.rows("select distinct provider, model, service_tier, region from event order by all")
     return [Key(*row) for row in rows]
+
+
+def _has_early(ledger: Ledger) -> bool:
+    return bool(ledger.value("select coalesce(min(started_at) < $history, false) from event", {"history": HISTORY}))
 
 
 def _aliases(ledger: Ledger) -> list[Alias]:
@@ -161,7 +166,7 @@ def _telling(keys: set[Key]) -> tuple[str, ...]:
 
 def _used(ledger: Ledger) -> tuple[dict[str, int], bool]:
     """Return the largest count in each token column, and whether any event counts something else."""
-    largest = ", ".join(f"coalesce(max({name}), 0)" for name in TOKEN_COLUMNS)
+    largest = ", ".join(f"coalesce(greatest(max({name}), -min({name})), 0)" for name in TOKEN_COLUMNS)
     (row,) = ledger.rows(f"select {largest}, coalesce(bool_or(other_usage is not null), false) from event")
     return dict(zip(TOKEN_COLUMNS, row[:-1], strict=True)), row[-1]
 
@@ -192,7 +197,7 @@ def _integer(rates: list[dict[str, int]], used: dict[str, int]) -> str:
 def _dearest(rates: list[dict[str, int]], used: dict[str, int]) -> int:
     """Return what no event can cost more than, in the unit of the rates."""
     dearest = max((rate for cell in rates for rate in cell.values()), default=0)
-    return dearest * (used["input_tokens"] + used["output_tokens"] + 1)
+    return dearest * (max(used["input_tokens"] + used["output_tokens"], *used.values()) + 1)
 
 
 def _price_table(cells: list[Cell], fingerprint: str) -> pa.Table:
@@ -213,9 +218,10 @@ def _card_table(cells: list[Cell], columns: dict[str, list[dict[str, int]]]) -> 
             "card_id": number,
             **asdict(cell.key),
             "valid_from": cell.valid_from,
-            "valid_to": cell.valid_to,
-            "context_over": cell.context_over,
-            "context_upto": cell.context_upto,
+            # An end that is none is the last there is: a call of the year 3000 or of -1 tokens keeps its row.
+            "valid_to": cell.valid_to if cell.valid_to < FOREVER else datetime.max,
+            "context_over": cell.context_over if cell.context_over >= 0 else -_LARGEST,
+            "context_upto": cell.context_upto if cell.context_upto < NO_LIMIT else _LARGEST,
             "second_from": cell.second_from,
             "second_to": cell.second_to,
             "weekdays": cell.weekdays,

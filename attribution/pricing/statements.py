@@ -345,7 +345,7 @@ def _reason(shape: Shape) -> str:
         case
             when status = 'free' then 'answered from the response cache of a gateway'
             when status = 'unmetered' then 'the sources gave no usage'
-            when is_contradictory then 'the parts of the usage exceed its total'
+            when is_contradictory then 'the parts of the usage exceed its total, or a count is negative'
             when not is_priced or is_estimate then reason
             when whole is null then concat_ws('; ', 'no price or no quantity for: ' || concat_ws(', ',
                 {missing},

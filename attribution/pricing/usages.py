@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ import pandas as pd
 
 from attribution.errors import QuestionError
 from attribution.pricing.book import PriceBook
+from attribution.pricing.columns import moment_of
 from attribution.pricing.frames import price_rows
 from attribution.pricing.models import PROVIDERS
 from attribution.pricing.storing import shipped_book
@@ -37,6 +38,10 @@ _APIS = {
     "generate_content": "google",
     "gemini": "google",
     "cohere": "cohere",
+    "otel": "otel",
+    "opentelemetry": "otel",
+    "litellm": "openai_chat",
+    "langfuse": "langfuse",
 }
 _SHAPES = {
     "openai_chat",
@@ -47,7 +52,13 @@ _SHAPES = {
     "bedrock_log",
     "google",
     "cohere",
+    "langfuse",
+    "otel",
 }
+#: Where a response holds its usage; it is null where none is known.
+_HOLDERS = ("usage", "usageMetadata", "usage_metadata", "usage_details", "amazon-bedrock-invocationMetrics", "meta")
+#: Where a response names the model that answered.
+_MODEL = ("model", "modelVersion", "model_version")
 
 
 @dataclass(frozen=True)
@@ -121,14 +132,14 @@ def price_usage(
     Decimal('0.002048000000')
     """
     body, response = _usage_body(usage_json)
-    owner = PROVIDERS.get(provider.lower(), provider.lower())
+    owner = PROVIDERS.get(provider.strip().lower(), provider.strip().lower()) if provider else ""
     try:
         usages = read_usage(body, provider=owner, api=_shape(api))
     except ValueError as error:
         raise QuestionError.bad_argument("usage_json", str(error), "counts as the provider gives them") from error
-    named = model or response.get("model") or response.get("modelVersion")
+    named = model or next((response[name] for name in _MODEL if response.get(name)), None)
     stated = tier or response.get("service_tier")
-    rows = [_row(usage, owner, named, stated, region, _moment(at)) for usage in usages]
+    rows = [_row(usage, owner, named, stated, region, moment_of(at, "at")) for usage in usages]
     prices = book or shipped_book()
     costs, items = price_rows(rows, prices)
     flags = tuple(flag for usage in usages for flag in usage.flags)
@@ -141,15 +152,24 @@ def _usage_body(given: str | bytes | Mapping[str, Any]) -> tuple[Mapping[str, An
         parsed: Any = given
     else:
         try:
-            parsed = json.loads(given, parse_float=Decimal)
+            parsed = json.loads(given, parse_float=Decimal, object_pairs_hook=_once)
         except ValueError as error:
-            raise QuestionError.bad_argument("usage_json", str(given)[:80], "JSON text of one object") from error
+            expected = "JSON text of one object, each key once"
+            raise QuestionError.bad_argument("usage_json", str(given)[:80], expected) from error
     if not isinstance(parsed, Mapping):
         raise QuestionError.bad_argument("usage_json", parsed, "one JSON object")
-    for name in ("usage", "usageMetadata", "usage_metadata", "meta"):
-        if isinstance(parsed.get(name), Mapping):
-            return parsed[name], parsed
+    for name in _HOLDERS:
+        if name in parsed and (parsed[name] is None or isinstance(parsed[name], Mapping)):
+            return parsed[name] or {}, parsed
     return parsed, {}
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that says a key twice; which of the two counts is meant nobody can tell."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def _shape(api: str | None) -> str | None:
@@ -170,18 +190,6 @@ def _row(
     row["service_tier"], row["region"] = tier or usage.service_tier, region or usage.region
     row["started_at"] = at
     return row
-
-
-def _moment(at: datetime | date | str | None) -> datetime | None:
-    """Return a moment in UTC without a zone, as the ledger stores it."""
-    if isinstance(at, str):
-        try:
-            at = datetime.fromisoformat(at.replace("Z", "+00:00"))
-        except ValueError as error:
-            raise QuestionError.bad_argument("at", at, "an ISO date or time") from error
-    if isinstance(at, datetime):
-        return at.astimezone(UTC).replace(tzinfo=None) if at.tzinfo else at
-    return datetime.combine(at, time()) if at else None
 
 
 def _summed(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from attribution.usage.bodies import Usage, read_usage, shape_of
-from attribution.usage.nesting import INPUT_PARTS, OUTPUT_PARTS, TOKEN_COLUMNS, disjoint_quantities
+from attribution.usage.bodies import read_usage, shape_of
+from attribution.usage.counts import Usage
+from attribution.usage.nesting import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_COLUMNS, disjoint_quantities
 
 __all__ = [
     "INPUT_PARTS",
+    "LARGEST_COUNT",
     "OUTPUT_PARTS",
     "TOKEN_COLUMNS",
     "Usage",

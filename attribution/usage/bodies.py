@@ -3,50 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
+
+from attribution.usage.counts import Usage, count, first, part, parts, put, put_other, tier
+from attribution.usage.traces import OTEL_TOTALS, is_langfuse, read_langfuse, read_otel
 
 #: API shapes that are told apart by a field that only they have, in the order of trial.
 _SHAPES = (
+    ("otel", OTEL_TOTALS),
+    ("llama", ("generation_token_count",)),
     ("google", ("promptTokenCount", "prompt_token_count", "totalTokenCount", "candidatesTokenCount")),
     ("bedrock_log", ("inputTokenCount",)),
     ("bedrock_converse", ("inputTokens", "outputTokens")),
     ("cohere", ("billed_units",)),
-    ("anthropic", ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use")),
+    # Before Anthropic's own: gateways that speak OpenAI put Anthropic's cache counts beside totals that hold them.
     ("openai_chat", ("prompt_tokens", "completion_tokens")),
+    ("anthropic", ("cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation", "server_tool_use")),
     ("openai_responses", ("input_tokens", "output_tokens")),
     ("seconds", ("seconds",)),
     ("pages", ("pages_processed",)),
 )
+#: Where servers with OpenAI's totals put what was read from the cache when they do not put it into details.
+_FLAT_CACHED = (
+    "cached_tokens",
+    "num_cached_tokens",
+    "prompt_cache_hit_tokens",
+    "cached_prompt_text_tokens",
+    "cache_read_input_tokens",
+)
 #: Providers whose chat API counts reasoning beside the completion, where no total settles it.
 _REASONING_BESIDE = ("x-ai", "perplexity")
-
-
-@dataclass
-class Usage:
-    """What one call used, in the columns of a cost event, and how the body was read."""
-
-    tokens: dict[str, int] = field(default_factory=dict)
-    other: dict[str, Decimal] = field(default_factory=dict)
-    reading: str = ""
-    flags: list[str] = field(default_factory=list)
-    model: str | None = None
-    service_tier: str | None = None
-    region: str | None = None
-
-    @property
-    def is_metered(self) -> bool:
-        """Whether the body said anything about usage."""
-        return bool(self.tokens) or bool(self.other)
 
 
 def shape_of(body: Mapping[str, Any]) -> str | None:
     """Return the API shape of a usage body by the fields that only it has, or None."""
     for shape, fields in _SHAPES:
         if any(name in body for name in fields):
-            return shape
-    return None
+            # Langfuse keeps the names of Anthropic's cache counts beside an input of its own.
+            return "langfuse" if shape == "anthropic" and "input_tokens" not in body and is_langfuse(body) else shape
+    return "langfuse" if is_langfuse(body) else None
 
 
 def read_usage(body: Mapping[str, Any], *, provider: str = "", api: str | None = None) -> list[Usage]:
@@ -64,15 +59,18 @@ def read_usage(body: Mapping[str, Any], *, provider: str = "", api: str | None =
         "bedrock_log": _bedrock_log,
         "cohere": _cohere,
         "google": _google,
+        "langfuse": read_langfuse,
+        "llama": _llama,
         "openai_chat": _openai_chat,
         "openai_images": _openai_images,
         "openai_responses": _openai_responses,
+        "otel": read_otel,
         "pages": _pages,
         "seconds": _seconds,
     }.get(shape or "")
     if read is None:
         return [Usage(reading="no known usage field")]
-    if shape == "anthropic" and len(body.get("iterations") or []) > 0:
+    if shape == "anthropic" and parts(body, "iterations"):
         return _iterations(body)
     return [read(body, provider)]
 
@@ -80,7 +78,7 @@ def read_usage(body: Mapping[str, Any], *, provider: str = "", api: str | None =
 def _iterations(body: Mapping[str, Any]) -> list[Usage]:
     """Bill every iteration at its own model; the top level only sums those of the message itself."""
     items = []
-    for iteration in body["iterations"]:
+    for iteration in parts(body, "iterations"):
         usage = _anthropic(iteration, "anthropic")
         usage.model = iteration.get("model")
         usage.reading = f"anthropic: {iteration.get('type', 'iteration')}"
@@ -93,43 +91,46 @@ def _iterations(body: Mapping[str, Any]) -> list[Usage]:
 
 
 def _anthropic(body: Mapping[str, Any], provider: str) -> Usage:
-    split = body.get("cache_creation") or {}
-    written, read = _count(body, "cache_creation_input_tokens") or 0, _count(body, "cache_read_input_tokens") or 0
-    for_1h, for_5m = _count(split, "ephemeral_1h_input_tokens") or 0, _count(split, "ephemeral_5m_input_tokens")
-    usage = Usage(reading="anthropic: input excludes cache", service_tier=_tier(body.get("service_tier")))
-    if for_5m is not None and "cache_creation_input_tokens" in body and for_5m + for_1h != written:
+    split = part(body, "cache_creation")
+    written, read = count(body, "cache_creation_input_tokens") or 0, count(body, "cache_read_input_tokens") or 0
+    for_1h, for_5m = count(split, "ephemeral_1h_input_tokens") or 0, count(split, "ephemeral_5m_input_tokens")
+    usage = Usage(reading="anthropic: input excludes cache", service_tier=tier(body.get("service_tier")))
+    is_split = for_5m is not None and body.get("cache_creation_input_tokens") is not None
+    is_odd = is_split and (for_5m or 0) + for_1h != written
+    if is_odd:
         usage.flags.append(f"cache writes {for_5m} + {for_1h} are not {written}")
     for_5m = written - for_1h if for_5m is None else for_5m
     speed, geography = body.get("speed"), body.get("inference_geo")
     if speed == "fast":
         usage.service_tier = "fast"
     usage.region = geography if geography != "not_available" else None
-    uncached = _count(body, "input_tokens")
-    _put(
+    uncached = count(body, "input_tokens")
+    put(
         usage,
-        input_tokens=None if uncached is None else uncached + for_5m + for_1h + read,
+        # Nobody can tell how many tokens were written where the writes do not add up: the input is not known.
+        input_tokens=None if uncached is None or is_odd else uncached + for_5m + for_1h + read,
         cache_read_tokens=read,
         cache_write_5m_tokens=for_5m,
         cache_write_1h_tokens=for_1h,
-        output_tokens=_count(body, "output_tokens"),
-        reasoning_tokens=_count(body.get("output_tokens_details") or {}, "thinking_tokens"),
+        output_tokens=count(body, "output_tokens"),
+        reasoning_tokens=count(part(body, "output_tokens_details"), "thinking_tokens"),
     )
-    tools = body.get("server_tool_use") or {}
-    _put_other(usage, web_search=tools.get("web_search_requests"))
+    tools = part(body, "server_tool_use")
+    put_other(usage, web_search=tools.get("web_search_requests"))
     return usage
 
 
 def _converse(body: Mapping[str, Any], provider: str) -> Usage:
-    read = _first(body, "cacheReadInputTokens", "cacheReadInputTokenCount") or 0
-    written = _first(body, "cacheWriteInputTokens", "cacheWriteInputTokenCount") or 0
-    details = body.get("cacheDetails") or []
-    for_1h = sum(_count(d, "inputTokens") or 0 for d in details if d.get("ttl") == "1h")
+    read = first(body, "cacheReadInputTokens", "cacheReadInputTokenCount") or 0
+    written = first(body, "cacheWriteInputTokens", "cacheWriteInputTokenCount") or 0
+    details = parts(body, "cacheDetails")
+    for_1h = sum(count(d, "inputTokens") or 0 for d in details if d.get("ttl") == "1h")
     return _beside(body, "bedrock_converse", "inputTokens", "outputTokens", read, written, for_1h, "totalTokens")
 
 
 def _bedrock_log(body: Mapping[str, Any], provider: str) -> Usage:
-    read = _count(body, "cacheReadInputTokenCount") or 0
-    written = _count(body, "cacheWriteInputTokenCount") or 0
+    read = count(body, "cacheReadInputTokenCount") or 0
+    written = count(body, "cacheWriteInputTokenCount") or 0
     return _beside(body, "bedrock_log", "inputTokenCount", "outputTokenCount", read, written, 0, "totalTokenCount")
 
 
@@ -138,11 +139,11 @@ def _beside(
 ) -> Usage:
     """Read a shape whose input excludes what was read from and written to the cache."""
     usage = Usage(reading=f"{shape}: input excludes cache")
-    uncached, output = _count(body, given), _count(body, answered)
-    whole = _count(body, total)
+    uncached, output = count(body, given), count(body, answered)
+    whole = count(body, total)
     if whole is not None and uncached is not None and whole != uncached + read + written + (output or 0):
         usage.flags.append(f"{total} {whole} is not the sum {uncached + read + written + (output or 0)}")
-    _put(
+    put(
         usage,
         input_tokens=None if uncached is None else uncached + read + written,
         cache_read_tokens=read,
@@ -154,34 +155,34 @@ def _beside(
 
 
 def _cohere(body: Mapping[str, Any], provider: str) -> Usage:
-    billed = body["billed_units"]
+    billed = part(body, "billed_units")
     usage = Usage(reading="cohere: billed units")
-    _put(usage, input_tokens=_count(billed, "input_tokens"), output_tokens=_count(billed, "output_tokens"))
-    _put(usage, input_image_tokens=_count(billed, "image_tokens"))
-    _put_other(usage, rerank_search=billed.get("search_units"), classification=billed.get("classifications"))
+    put(usage, input_tokens=count(billed, "input_tokens"), output_tokens=count(billed, "output_tokens"))
+    put(usage, input_image_tokens=count(billed, "image_tokens"))
+    put_other(usage, rerank_search=billed.get("search_units"), classification=billed.get("classifications"))
     return usage
 
 
 def _google(body: Mapping[str, Any], provider: str) -> Usage:
     names = {_camel(key): value for key, value in body.items()}
-    prompt, tools = _count(names, "promptTokenCount"), _count(names, "toolUsePromptTokenCount") or 0
-    thoughts = _count(names, "thoughtsTokenCount") or 0
-    answer = _first(names, "candidatesTokenCount", "responseTokenCount")
-    cached = _count(names, "cachedContentTokenCount") or 0
+    prompt, tools = count(names, "promptTokenCount"), count(names, "toolUsePromptTokenCount") or 0
+    thoughts = count(names, "thoughtsTokenCount") or 0
+    answer = first(names, "candidatesTokenCount", "responseTokenCount")
+    cached = count(names, "cachedContentTokenCount") or 0
     usage = Usage(reading="google: cache in the prompt, thoughts and tool use beside")
-    total = _count(names, "totalTokenCount")
+    total = count(names, "totalTokenCount")
     if answer is None and total is not None:
         answer = 0
-    parts = (prompt or 0) + tools + (answer or 0) + thoughts
-    if total is not None and total > parts:
-        usage.flags.append(f"hidden reasoning: totalTokenCount {total} exceeds the sum of its parts {parts}")
-        thoughts += total - parts
-    elif total is not None and total < parts:
-        usage.flags.append(f"totalTokenCount {total} is less than the sum of its parts {parts}")
+    told = (prompt or 0) + tools + (answer or 0) + thoughts
+    if total is not None and total > told:
+        usage.flags.append(f"hidden reasoning: totalTokenCount {total} exceeds the sum of its parts {told}")
+        thoughts += total - told
+    elif total is not None and total < told:
+        usage.flags.append(f"totalTokenCount {total} is less than the sum of its parts {told}")
     inside = _modalities(names, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
     kept, said = _modalities(names, "cacheTokensDetails"), _modalities(names, "candidatesTokensDetails")
     said = said or _modalities(names, "responseTokensDetails")
-    _put(
+    put(
         usage,
         input_tokens=None if prompt is None else prompt + tools,
         cache_read_tokens=cached,
@@ -196,51 +197,52 @@ def _google(body: Mapping[str, Any], provider: str) -> Usage:
         output_audio_tokens=said.get("AUDIO"),
         output_image_tokens=said.get("IMAGE"),
     )
-    usage.service_tier = _tier(names.get("serviceTier") or names.get("trafficType"))
+    usage.service_tier = tier(names.get("serviceTier") or names.get("trafficType"))
     return usage
 
 
 def _openai_chat(body: Mapping[str, Any], provider: str) -> Usage:
-    details = body.get("prompt_tokens_details") or {}
-    answer = body.get("completion_tokens_details") or {}
-    flat = ("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens", "cached_prompt_text_tokens")
-    cached = _first(details, "cached_tokens")
-    cached = _first(body, *flat) if cached is None else cached
-    reasoning = _first(answer, "reasoning_tokens")
-    reasoning = _first(body, "reasoning_tokens") if reasoning is None else reasoning
-    counts = (_count(body, "prompt_tokens"), _count(body, "completion_tokens"), _count(body, "total_tokens"))
-    usage = _inclusive("openai_chat", provider, counts, cached, reasoning)
+    details = part(body, "prompt_tokens_details")
+    answer = part(body, "completion_tokens_details")
+    cached = first(details, "cached_tokens")
+    cached = first(body, *_FLAT_CACHED) if cached is None else cached
+    written = first(details, "cache_write_tokens", "cache_creation_tokens")
+    written = count(body, "cache_creation_input_tokens") if written is None else written
+    reasoning = first(answer, "reasoning_tokens")
+    reasoning = first(body, "reasoning_tokens") if reasoning is None else reasoning
+    counts = (count(body, "prompt_tokens"), count(body, "completion_tokens"), count(body, "total_tokens"))
+    usage = _inclusive("openai_chat", provider, counts, (cached, written), reasoning)
     _put_details(usage, details, answer)
-    _put_other(usage, web_search=body.get("num_search_queries"), citation=body.get("citation_tokens"))
-    usage.service_tier = _tier(body.get("service_tier"))
+    put_other(usage, web_search=body.get("num_search_queries"), citation=body.get("citation_tokens"))
+    usage.service_tier = tier(body.get("service_tier"))
     return usage
 
 
 def _openai_responses(body: Mapping[str, Any], provider: str) -> Usage:
-    details = body.get("input_tokens_details") or body.get("input_token_details") or {}
-    answer = body.get("output_tokens_details") or body.get("output_token_details") or {}
-    counts = (_count(body, "input_tokens"), _count(body, "output_tokens"), _count(body, "total_tokens"))
-    cached = _count(details, "cached_tokens")
-    usage = _inclusive("openai_responses", "", counts, cached, _count(answer, "reasoning_tokens"))
+    details = part(body, "input_tokens_details") or part(body, "input_token_details")
+    answer = part(body, "output_tokens_details") or part(body, "output_token_details")
+    counts = (count(body, "input_tokens"), count(body, "output_tokens"), count(body, "total_tokens"))
+    cache = (count(details, "cached_tokens"), first(details, "cache_write_tokens", "cache_creation_tokens"))
+    usage = _inclusive("openai_responses", "", counts, cache, count(answer, "reasoning_tokens"))
     _put_details(usage, details, answer)
-    calls = body.get("server_side_tool_usage_details") or {}
-    _put_other(
+    calls = part(body, "server_side_tool_usage_details")
+    put_other(
         usage,
         web_search=calls.get("web_search_calls"),
         social_search=calls.get("x_search_calls"),
         code_execution=calls.get("code_interpreter_calls"),
         file_search=calls.get("file_search_calls"),
     )
-    usage.service_tier = _tier(body.get("service_tier"))
+    usage.service_tier = tier(body.get("service_tier"))
     return usage
 
 
 def _openai_images(body: Mapping[str, Any], provider: str) -> Usage:
     """Read the usage of an image: what is not said to be text in the output is the picture."""
     usage = _openai_responses(body, provider)
-    answer = body.get("output_tokens_details") or {}
+    answer = part(body, "output_tokens_details")
     if "output_tokens" in usage.tokens and "image_tokens" not in answer:
-        usage.tokens["output_image_tokens"] = usage.tokens["output_tokens"] - (_count(answer, "text_tokens") or 0)
+        usage.tokens["output_image_tokens"] = usage.tokens["output_tokens"] - (count(answer, "text_tokens") or 0)
     usage.reading = "openai_images: the output is a picture where it is not said to be text"
     return usage
 
@@ -249,11 +251,12 @@ def _inclusive(
     shape: str,
     provider: str,
     counts: tuple[int | None, int | None, int | None],
-    cached: int | None,
+    cache: tuple[int | None, int | None],
     thought: int | None,
 ) -> Usage:
     """Read a shape whose totals include their parts, unless its own total proves otherwise."""
     prompt, answer, total = counts
+    cached = (cache[0] or 0) + (cache[1] or 0)
     reading = f"{shape}: cache in the input, reasoning in the output"
     usage = Usage(reading=reading)
     if cached and prompt is not None and cached > prompt:
@@ -279,87 +282,57 @@ def _inclusive(
     elif total is None and thought and answer is not None and provider in _REASONING_BESIDE:
         usage.reading = f"{shape}: reasoning beside the output, as {provider} counts it"
         answer += thought
-    _put(usage, input_tokens=prompt, output_tokens=answer, cache_read_tokens=cached, reasoning_tokens=thought)
+    put(usage, input_tokens=prompt, output_tokens=answer, reasoning_tokens=thought)
+    put(usage, cache_read_tokens=cache[0], cache_write_5m_tokens=cache[1])
     return usage
 
 
 def _put_details(usage: Usage, details: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
-    kept = details.get("cached_tokens_details") or {}
-    _put(
+    kept = part(details, "cached_tokens_details")
+    hour = count(part(details, "cache_creation_token_details"), "ephemeral_1h_input_tokens")
+    if hour is not None:
+        put(usage, cache_write_1h_tokens=hour)
+        put(usage, cache_write_5m_tokens=usage.tokens.get("cache_write_5m_tokens", hour) - hour)
+    put(
         usage,
-        cache_write_5m_tokens=_first(details, "cache_write_tokens", "cache_creation_tokens"),
-        input_audio_tokens=_count(details, "audio_tokens"),
-        input_image_tokens=_count(details, "image_tokens"),
-        input_video_tokens=_count(details, "video_tokens"),
-        cache_read_audio_tokens=_count(kept, "audio_tokens"),
-        cache_read_image_tokens=_count(kept, "image_tokens"),
-        output_audio_tokens=_count(answer, "audio_tokens"),
-        output_image_tokens=_count(answer, "image_tokens"),
+        input_audio_tokens=count(details, "audio_tokens"),
+        input_image_tokens=count(details, "image_tokens"),
+        input_video_tokens=count(details, "video_tokens"),
+        cache_read_audio_tokens=count(kept, "audio_tokens"),
+        cache_read_image_tokens=count(kept, "image_tokens"),
+        output_audio_tokens=count(answer, "audio_tokens"),
+        output_image_tokens=count(answer, "image_tokens"),
     )
+
+
+def _llama(body: Mapping[str, Any], provider: str) -> Usage:
+    """Read what Meta's models answer on Bedrock; they have no cache."""
+    usage = Usage(reading="llama: prompt and generation")
+    put(usage, input_tokens=count(body, "prompt_token_count"), output_tokens=count(body, "generation_token_count"))
+    return usage
 
 
 def _seconds(body: Mapping[str, Any], provider: str) -> Usage:
     usage = Usage(reading="seconds of audio")
-    _put_other(usage, second=body.get("seconds"))
+    put_other(usage, second=body.get("seconds"))
     return usage
 
 
 def _pages(body: Mapping[str, Any], provider: str) -> Usage:
     usage = Usage(reading="pages of documents")
-    _put_other(usage, page=body.get("pages_processed"))
+    put_other(usage, page=body.get("pages_processed"))
     return usage
 
 
 def _modalities(names: Mapping[str, Any], *lists: str) -> dict[str, int]:
     found: dict[str, int] = {}
     for name in lists:
-        for item in names.get(name) or []:
+        for item in parts(names, name):
             modality = str(item.get("modality", "")).upper().replace("DOCUMENT", "IMAGE")
-            found[modality] = found.get(modality, 0) + (_first(item, "tokenCount", "token_count") or 0)
+            found[modality] = found.get(modality, 0) + (first(item, "tokenCount", "token_count") or 0)
     return found
-
-
-def _tier(given: Any) -> str | None:
-    """Return a tier in our words; what is no tier of the answer itself says nothing."""
-    if not isinstance(given, str) or given.lower() in (
-        "",
-        "auto",
-        "service_tier_unspecified",
-        "traffic_type_unspecified",
-    ):
-        return None
-    word = given.lower().removeprefix("on_demand_")
-    return "standard" if word in ("default", "on_demand", "standard", "standard_only") else word
 
 
 def _camel(name: str) -> str:
     head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
-
-
-def _first(body: Mapping[str, Any], *names: str) -> int | None:
-    return next((count for count in (_count(body, name) for name in names) if count is not None), None)
-
-
-def _count(body: Mapping[str, Any], name: str) -> int | None:
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float, Decimal)) or value != int(value) or value < 0:
-        raise ValueError(f"`{name}` is {value!r}; expected a whole number of tokens")
-    return int(value)
-
-
-def _put(usage: Usage, **counts: int | None) -> None:
-    usage.tokens.update({name: count for name, count in counts.items() if count is not None})
-
-
-def _put_other(usage: Usage, **counts: Any) -> None:
-    for name, value in counts.items():
-        if value is None:
-            continue
-        quantity = Decimal(str(value))
-        if not quantity.is_finite() or quantity < 0:
-            raise ValueError(f"`{name}` is {value!r}; expected a quantity that is not negative")
-        if quantity:
-            usage.other[name] = quantity
+    return head + "".join(word.capitalize() for word in rest)

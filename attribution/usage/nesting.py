@@ -16,6 +16,8 @@ INPUT_PARTS = (
     "input_video_tokens",
 )
 OUTPUT_PARTS = ("reasoning_tokens", "output_audio_tokens", "output_image_tokens")
+#: The largest count that is added up and multiplied by prices without a thought to its size.
+LARGEST_COUNT = 10**18
 TOKEN_COLUMNS = ("input_tokens", *INPUT_PARTS, "output_tokens", *OUTPUT_PARTS)
 
 #: Meter → the columns that add to its own quantity, and those that take from it. Cached audio is a part of both the
