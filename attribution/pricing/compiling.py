@@ -151,6 +151,7 @@ def _cells_at(
         reason = f"the price book has no `{key.service_tier}` price for {found.model} at this time"
         yield Cell(key, *validity, -1, NO_LIMIT, 0, DAY, 127, {}, reason)
         return
+    cells = []
     for over, upto in _cuts({-1, NO_LIMIT}, ((r.context_over, r.context_upto) for r in rates)):
         for second_from, second_to in _cuts({0, DAY}, ((r.second_from, r.second_to) for r in rates)):
             for days in _weekdays(rates):
@@ -163,7 +164,24 @@ def _cells_at(
                 ]
                 chosen = _choose(here, tier, regions)
                 why = notes if chosen else f"the price book has no price for {found.model} at this time"
-                yield Cell(key, *validity, over, upto, second_from, second_to, days, chosen, why, found.is_estimate)
+                cells.append(
+                    Cell(key, *validity, over, upto, second_from, second_to, days, chosen, why, found.is_estimate)
+                )
+    yield from _joined(_joined(cells, "second_from", "second_to"), "context_over", "context_upto")
+
+
+def _joined(cells: Iterable[Cell], start: str, end: str) -> list[Cell]:
+    """Make one of neighbors along an axis that differ in nothing else: each is one more to put beside every call."""
+    joined: list[Cell] = []
+    for cell in cells:
+        for place, other in enumerate(joined):
+            both = replace(other, **{end: getattr(cell, end)})
+            if getattr(other, end) == getattr(cell, start) and both == replace(cell, **{start: getattr(other, start)}):
+                joined[place] = both
+                break
+        else:
+            joined.append(cell)
+    return joined
 
 
 def _choose(rates: list[Rate], tier: str, regions: Sequence[str | None]) -> dict[str, Rate]:

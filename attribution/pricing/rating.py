@@ -67,6 +67,7 @@ def choose_rates(ledger: Ledger, book: PriceBook) -> statements.Shape:
     terms = read_terms(ledger)
     cells = list(apply_terms(compile_card(book, _keys(ledger), _aliases(ledger), has_early=_has_early(ledger)), terms))
     shape = _write_card(ledger, book, cells, bool(terms))
+    ledger.run(statements.event_quantity(shape))
     ledger.run(statements.event_rate(shape))
     ledger.run(statements.event_rate_name())
     return shape
@@ -123,7 +124,8 @@ def _write_card(ledger: Ledger, book: PriceBook, cells: list[Cell], has_contract
         columns=columns_used,
         keys=_telling({cell.key for cell in cells}),
         has_other=has_other,
-        has_windows=any(cell.is_windowed for cell in cells),
+        windowed=tuple(sorted({cell.key.model for cell in cells if cell.is_windowed and cell.key.model})),
+        span=_span(ledger, book),
         has_requests=any("request" in (*c.rates, *c.contracted) for c in cells),
         divisor=divisors[0],
         contract_divisor=divisors[1] if has_contracts else None,
@@ -152,6 +154,12 @@ def _flaws(ledger: Ledger, columns: tuple[str, ...]) -> dict[str, bool]:
         """
     )
     return dict(zip(("has_hits", "has_unmetered", "has_unknown", "has_undated", "has_flaws"), row, strict=True))
+
+
+def _span(ledger: Ledger, book: PriceBook) -> tuple[datetime, datetime]:
+    """Return the first and the last moment that is priced; a call without a time is priced within it."""
+    ((first, last),) = ledger.rows("select min(started_at), max(started_at) from event")
+    return first or book.as_of, last or book.as_of
 
 
 def _telling(keys: set[Key]) -> tuple[str, ...]:

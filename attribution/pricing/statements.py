@@ -7,7 +7,9 @@ call counted are left out, because what is not there need not be computed a mill
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
+from attribution.pricing.book import BEGINNING, FOREVER
 from attribution.pricing.meters import IMPLIED_METERS, TOKEN_METERS
 from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
@@ -28,7 +30,8 @@ class Shape:
     columns: tuple[str, ...] = TOKEN_COLUMNS
     keys: tuple[str, ...] = KEY_COLUMNS
     has_other: bool = True
-    has_windows: bool = True
+    windowed: tuple[str, ...] = ()
+    span: tuple[datetime, datetime] = (BEGINNING, FOREVER)
     has_requests: bool = True
     divisor: int = 1
     contract_divisor: int | None = None
@@ -53,25 +56,16 @@ class Shape:
         return (*self.tokens, *(IMPLIED_METERS if self.has_requests else ()))
 
 
-def event_rate(shape: Shape) -> str:
-    """Return the view of every event beside its disjoint quantities and the one card row that holds for it."""
+def event_quantity(shape: Shape) -> str:
+    """Return the view of every event with its moment to price at and its disjoint quantities."""
     known = ", ".join(f"coalesce(event.{name}, 0) as {name}" for name in shape.columns)
     quantities = ", ".join(f"{sql} as {meter}_quantity" for meter, sql in disjoint_quantities(shape.columns).items())
-    smallest = ", ".join(f"{meter}_quantity" for meter in shape.tokens)
     requests = "coalesce(cast(other_usage['request'] as bigint), 1)" if shape.has_other else "1"
     moment = "event.started_at"
     if shape.has_undated:
         moment = "coalesce(event.started_at, (select undated_at from rate_book))"
-    windows = """
-        where case
-            when not card.is_windowed then true
-            else epoch_us(priced_at) // 1000000 % 86400 >= card.second_from
-                and epoch_us(priced_at) // 1000000 % 86400 < card.second_to
-                and (1 << (extract(isodow from priced_at) - 1)) & card.weekdays > 0
-        end
-    """
     return f"""
-        create or replace view event_rate as
+        create or replace view event_quantity as
         with call as (
             select
                 event.event_id, event.provider, event.model, event.service_tier, event.region,
@@ -80,19 +74,41 @@ def event_rate(shape: Shape) -> str:
                 event.input_tokens is null as is_input_unknown, event.output_tokens is null as is_output_unknown,
                 {known}
             from event
-        ),
-        quantity as (
-            select *, {quantities}, case when is_metered then {requests} else 0 end as request_quantity from call
         )
+        select *, {quantities}, case when is_metered then {requests} else 0 end as request_quantity from call
+    """
+
+
+def event_rate(shape: Shape) -> str:
+    """Return the view of every event beside its disjoint quantities and the one card row that holds for it.
+
+    Windows of the day and the week are looked at for the few models that have them only: every other call is spared
+    the arithmetic on its time and the longer list of candidates.
+    """
+    contradictory = f"least({', '.join(f'{meter}_quantity' for meter in shape.tokens)}) < 0"
+    first, last = (f"timestamp '{moment}'" for moment in shape.span)
+    chosen = f"""
         select
             quantity.*, card.* exclude (provider, model, service_tier, region),
-            {f"least({smallest}) < 0" if shape.has_flaws else "false"} as is_contradictory
-        from quantity
+            {contradictory if shape.has_flaws else "false"} as is_contradictory
+        from event_quantity as quantity
         join rate_card as card
             on {" and ".join(f"quantity.{key} is not distinct from card.{key}" for key in shape.keys) or "true"}
             and quantity.priced_at >= card.valid_from and quantity.priced_at < card.valid_to
             and quantity.input_tokens > card.context_over and quantity.input_tokens <= card.context_upto
-            {windows if shape.has_windows else ""}
+        where card.valid_from <= {last} and card.valid_to > {first}
+    """
+    if not shape.windowed:
+        return f"create or replace view event_rate as {chosen}"
+    models = ", ".join("'" + name.replace("'", "''") + "'" for name in shape.windowed)
+    second = "epoch_us(priced_at) // 1000000 % 86400"
+    return f"""
+        create or replace view event_rate as
+        {chosen} and not card.is_windowed
+        union all
+        {chosen} and card.is_windowed and quantity.model in ({models})
+            and {second} >= card.second_from and {second} < card.second_to
+            and (1 << (extract(isodow from priced_at) - 1)) & card.weekdays > 0
     """
 
 
