@@ -292,6 +292,38 @@ def test_a_call_without_a_time_is_priced_at_the_latest_time_known() -> None:
     assert costs(ledger, "list_cost", "price_reason")[1] == (Decimal(2), "assumed: priced at the latest time known")
 
 
+def test_a_call_beside_one_with_windows_is_priced_once_whatever_its_model_is_called() -> None:
+    name = 'desk\'s \\ "own"; drop table event; --'
+    alias = {"kind": "model", "name": name, "provider": "openai", "canonical": "m"}
+    night = rate("input", "1", second_from=0, second_to=3600)
+    day = rate("input", "2", second_from=3600, second_to=86_400)
+    plain = Rate("openai", "plain", "input", Decimal(5), MILLION)
+    counts = {"input_tokens": MILLION, "output_tokens": 0}
+    ledger = ledger_of(
+        event("a", model=name, started_at=datetime(2026, 10, 5, 0, 59, 59, 999_999), **counts),
+        event("b", model=name, started_at=datetime(2026, 10, 5, 1), **counts),
+        event("c", model="plain", started_at=datetime(2026, 10, 5, 1), **counts),
+        alias=[alias],
+    )
+
+    at.price_events(ledger, book(night, day, plain))
+
+    assert [cost for (_, cost) in costs(ledger)] == [Decimal(1), Decimal(2), Decimal(5)]
+    assert ledger.rows("select count(*), count(distinct event_id) from event_rate") == [(3, 3)]
+
+
+def test_neighbors_on_the_card_that_differ_in_nothing_are_one_row() -> None:
+    weekdays = rate("input", "2", second_from=3600, second_to=7200, weekdays=31)
+    ledger = ledger_of(event())
+
+    at.price_events(ledger, book(rate("input", "1", context_upto=100), rate("input", "9", context_over=100), weekdays))
+
+    weekend = ledger.rows(
+        "select second_from, second_to, context_over from rate_card where weekdays = 96 order by context_over"
+    )
+    assert weekend == [(0, 86_400, -1), (0, 86_400, 100)]
+
+
 def test_a_minimum_is_billed_and_a_price_by_the_hour_is_rounded_once_a_line() -> None:
     prices = book(rate("second", "0.111", 3600, minimum=Decimal(10)))
     none = {"input_tokens": None, "output_tokens": None}
