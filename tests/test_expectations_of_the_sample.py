@@ -8,12 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 import attribution as at
 from attribution.cli import app
+from attribution.expectations import condensing
 
 ACME = Path(at.sample_path("acme"))
 
@@ -125,6 +127,16 @@ def test_both_engines_agree_on_every_rule_of_the_sample(acme: at.Ledger, answer:
     columns = ["suite", "rule", "outcome", "failing", "judged", "dollars", "without_price"]
     assert reference.frame[columns].equals(answer.frame[columns])
     assert len(reference.failures) == len(answer.failures)
+
+
+def test_rows_alike_are_judged_together_as_one_by_one(
+    acme: at.Ledger, answer: at.Quality, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_by_one = answer.failures
+    monkeypatch.setattr(condensing, "WORTH_IT", 0)
+    together = at.validate(acme)
+    pd.testing.assert_frame_equal(together.frame, answer.frame)
+    pd.testing.assert_frame_equal(together.failures, one_by_one)
 
 
 def test_the_sample_company_is_what_its_stories_rest_on(acme: at.Ledger) -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import attribution as at
+from attribution.expectations import condensing, scanning
 from attribution.expectations.rule_types import SUPPORTED
 
 ROWS = pd.DataFrame(
@@ -246,6 +247,22 @@ def test_each_type_has_a_case_that_passes_and_one_that_is_broken() -> None:
     assert (never_passes, never_breaks) == (set(), set())
 
 
+def test_rows_alike_are_judged_together_as_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = pd.concat([ROWS] * 3, ignore_index=True).astype(ROWS.dtypes.to_dict())
+    one_by_one = verdicts(rows, CASES, "duckdb")
+    packed: list[str] = []
+
+    def condense(*given: Any) -> list[condensing.Pack]:
+        packs = condensing.condense(*given)
+        packed.extend(rule.type for pack in packs for rule in pack.rules)
+        return packs
+
+    monkeypatch.setattr(condensing, "WORTH_IT", 0)
+    monkeypatch.setattr(scanning, "condense", condense)
+    assert verdicts(rows, CASES, "duckdb") == one_by_one
+    assert len(set(packed)) > 8
+
+
 TEXTS = st.lists(
     st.one_of(st.none(), st.text(max_size=6), st.sampled_from(["support", "a\n", "٣", "_", "²"])),
     min_size=1,
@@ -276,4 +293,9 @@ def test_any_text_and_number_is_judged_alike(texts: list[str | None], numbers: l
         ("compound_columns_to_be_unique", {"column_list": ["row_key", "other"]}),
         ("column_values_to_not_be_null", {"column": "text", "row_condition": equals("number", "!=", 1)}),
     ]
-    assert verdicts(rows, cases, "duckdb") == verdicts(rows, cases, "great_expectations")
+    reference = verdicts(rows, cases, "great_expectations")
+    assert verdicts(rows, cases, "duckdb") == reference
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(condensing, "WORTH_IT", 0)
+        patch.setattr(condensing, "_ROWS_TO_A_VALUE", 0)
+        assert verdicts(rows, cases, "duckdb") == reference

@@ -9,12 +9,9 @@ _DIVIDED = Facts(
     "quality_divided",
     ("trace_id", "owner_team"),
     """
-    with divided as (
-        select trace_id from {base} where trace_id is not null
-        group by trace_id having min(owner_team) <> max(owner_team)
-    )
-    select trace_id, count(distinct owner_team) as teams
-    from {base} semi join divided using (trace_id) group by trace_id
+    select trace_id, count(*) as teams
+    from (select distinct trace_id, owner_team from {base} where trace_id is not null and owner_team is not null)
+    group by trace_id having count(*) > 1
     """,
 )
 _OWNERS_IN_TRACE = Derived(

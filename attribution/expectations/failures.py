@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -19,17 +19,17 @@ _DIGEST = re.compile(r"^(?=[\d-]*[a-f])(?:[0-9a-f]{16,64}|[0-9a-f]{8}(?:-[0-9a-f
 
 
 def take_failures(
-    ledger: Ledger, scan: Scan, outcomes: Sequence[Outcome], key: str, money: str | None
+    ledger: Ledger, scan: Scan, outcomes: Sequence[Outcome], key: str, money: str | None, first: int
 ) -> list[Outcome]:
-    """Leave the rows of broken rules in `failed`, by one scan, and return those rules in the order of their numbers."""
+    """Add the rows of broken rules to `failed`, by one scan, and return those rules; they are numbered from `first`."""
     checks = scan.checks | scan.groups
     broken = [each for each in outcomes if each.verdict == "broken" and each.failing]
     conditions = [checks[each.suite, each.rule.id].failing for each in broken]
     if not broken:
         return []
-    numbers = ", ".join(f"case when {condition} then {place} end" for place, condition in enumerate(conditions))
+    numbers = ", ".join(f"case when {condition} then {place} end" for place, condition in enumerate(conditions, first))
     query = f"""
-        create or replace temp table failed as
+        {into_failed(first)}
         with numbered as (
             select unnest([{numbers}]) as number, {key} as row_key, {money or "cast(null as decimal(38, 12))"} as money
             from {scan.relation} where {" or ".join(conditions)}
@@ -40,22 +40,41 @@ def take_failures(
     return broken
 
 
+def into_failed(first: int) -> str:
+    """Return the head of a statement that fills `failed`; the first one makes the table."""
+    return "insert into failed" if first else "create or replace temp table failed as"
+
+
+@dataclass(frozen=True)
+class Examined:
+    """A relation whose rows were judged, how its rows are named, and its broken rules, by their numbers in `failed`."""
+
+    relation: str
+    key: str
+    broken: Mapping[int, Outcome]
+
+
 def describe_failures(
-    ledger: Ledger, relation: str, key: str, broken: Sequence[Outcome], calls: str | None, *, own_money: bool
+    ledger: Ledger, examined: Sequence[Examined], calls: str | None, *, own_money: bool
 ) -> list[Outcome]:
     """Return the rules of `failed` with dollars and examples, and add its keys to `quality_failure`.
 
     `calls` selects `row_key, event_id` of the rows in `failed`; without it a row is a call, and its key the call's.
     """
+    broken = {number: each for one in examined for number, each in one.broken.items()}
+    if not broken:
+        return []
     if calls is not None:
         ledger.run(f"create or replace temp table failed_call as {calls}")
     costs = _own_costs(ledger) if own_money else _costs_of_calls(ledger, are_calls=calls is None)
-    examples = _examples(ledger, relation, broken, key)
-    _keep(ledger, broken, "failed" if calls is None else "failed left join failed_call using (row_key)")
+    lowest = f"select number, unnest(min(row_key, {EXAMPLES})) as row_key from failed group by number"
+    ledger.run(f"create or replace temp table failed_first as {lowest}")
+    examples = {number: told for one in examined if one.broken for number, told in _examples(ledger, one).items()}
+    _keep(ledger, list(broken.values()), "failed" if calls is None else "failed left join failed_call using (row_key)")
     return [
-        replace(each, dollars=dollars, without_price=without_price, examples=tuple(examples.get(place, ())))
-        for place, each in enumerate(broken)
-        for dollars, without_price in [costs.get(place, (None, 0))]
+        replace(each, dollars=dollars, without_price=without_price, examples=tuple(examples.get(number, ())))
+        for number, each in broken.items()
+        for dollars, without_price in [costs.get(number, (None, 0))]
     ]
 
 
@@ -81,26 +100,29 @@ def _costs_of_calls(ledger: Ledger, *, are_calls: bool) -> dict[int, tuple[Any, 
     return {number: (dollars, without_price) for number, dollars, without_price in rows}
 
 
-def _examples(ledger: Ledger, relation: str, broken: Sequence[Outcome], key: str) -> dict[int, list[str]]:
+def _examples(ledger: Ledger, examined: Examined) -> dict[int, list[str]]:
     """Return three masked examples of each rule, those with the lowest keys, so that they are always the same."""
-    columns = list(dict.fromkeys(name for each in broken for name in each.rule.columns))
+    columns = list(dict.fromkeys(name for each in examined.broken.values() for name in each.rule.columns))
     place_of = {name: f"c{place}" for place, name in enumerate(columns)}
     held = "".join(f", {quote(name)} as {place}" for name, place in place_of.items())
     shown = "".join(f", shown.{place}" for place in place_of.values())
+    first = "(from failed_first where list_contains($numbers, number))"
     table = ledger.arrow(
         f"""
-        with first as (select number, unnest(min(row_key, {EXAMPLES})) as row_key from failed group by number),
-        shown as (
-            select distinct {key} as row_key{held} from {relation} where {key} in (select row_key from first)
+        with shown as (
+            select distinct {examined.key} as row_key{held} from {examined.relation}
+            where {examined.key} in (select row_key from {first})
         )
         select first.number, cast(first.row_key as varchar) as row_key{shown}
-        from first join shown on shown.row_key = first.row_key
+        from {first} as first join shown on shown.row_key = first.row_key
         order by first.number, first.row_key
-        """
+        """,
+        {"numbers": list(examined.broken)},
     )
     examples: dict[int, list[str]] = {}
     for row in table.to_pylist():
-        values = [f"{name}={_masked(row[place_of[name]])}" for name in broken[row["number"]].rule.columns]
+        columns = examined.broken[row["number"]].rule.columns
+        values = [f"{name}={_masked(row[place_of[name]])}" for name in columns]
         example = f"{_masked(row['row_key'])}: {', '.join(values)}"
         told = examples.setdefault(row["number"], [])
         if len(told) < EXAMPLES and example not in told:

@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution.errors import QuestionError
+from attribution.expectations.failures import into_failed
 from attribution.expectations.figures import compile_figure, compile_table
 from attribution.expectations.quality import Quality
 from attribution.expectations.row_rules import compile_group, compile_row
@@ -76,11 +77,11 @@ def judge_with_great_expectations(
 
 
 def take_keys(
-    ledger: Ledger, scan: Scan, outcomes: Sequence[Outcome], keys: Keys, key: str, money: str | None
+    ledger: Ledger, scan: Scan, outcomes: Sequence[Outcome], keys: Keys, key: str, money: str | None, first: int
 ) -> list[Outcome]:
-    """Leave the rows that Great Expectations found in `failed`, as the compiled suite would."""
+    """Add the rows that Great Expectations found to `failed`, as the compiled suite would."""
     broken = [each for each in outcomes if each.verdict == "broken" and keys.get((each.suite, each.rule.id))]
-    pairs = [(place, found) for place, each in enumerate(broken) for found in keys[each.suite, each.rule.id]]
+    pairs = [(place, found) for place, each in enumerate(broken, first) for found in keys[each.suite, each.rule.id]]
     found = pa.table(
         {
             "number": pa.array([place for place, _ in pairs], pa.int32()),
@@ -90,7 +91,7 @@ def take_keys(
     with ledger.reading(found_failing=found):
         ledger.run(
             f"""
-            create or replace temp table failed as
+            {into_failed(first)}
             select number, keyed.row_key, keyed.money from found_failing join (
                 select {key} as row_key, {money or "cast(null as decimal(38, 12))"} as money from {scan.relation}
             ) as keyed on cast(keyed.row_key as varchar) = found_key

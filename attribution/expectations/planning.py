@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from attribution.coverages import measure_coverage
 from attribution.errors import LedgerError, QuestionError
 from attribution.expectations.datasets import DATASETS
-from attribution.expectations.derivations import Dataset, Derived, Facts, with_derived
+from attribution.expectations.derivations import Dataset, Derived, Facts
 from attribution.expectations.frames import ROW_NUMBER
 from attribution.expectations.scanning import Scan
 from attribution.expectations.suites import Rule, Suite
@@ -58,7 +58,7 @@ def plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[li
 def forget(ledger: Ledger) -> None:
     """Drop what a run leaves beside its answer."""
     facts = {facts.name for dataset in DATASETS.values() for facts in dataset.facts}
-    for name in ("failed", "failed_call", "quality_month", *sorted(facts)):
+    for name in ("failed", "failed_call", "failed_first", "quality_month", *sorted(facts)):
         ledger.run(f"drop table if exists {name}")
 
 
@@ -92,7 +92,7 @@ def _targets(ledger: Ledger, dataset: Dataset, suites: Sequence[Suite]) -> list[
     read = {name for suite in suites for rule in suite.rules for name in rule.reads}
     for facts in dict.fromkeys(each.facts for each in dataset.derived if each.facts and each.name in read):
         _work_out(ledger, facts, _base(ledger, dataset, parts, set(facts.needs)))
-    return [_target(ledger, dataset, key[0], rules) for key, rules in sorted(targets.items(), key=itemgetter(0))]
+    return [_target(ledger, dataset, key[0], parts, rules) for key, rules in sorted(targets.items(), key=itemgetter(0))]
 
 
 def _work_out(ledger: Ledger, facts: Facts, base: str) -> None:
@@ -127,13 +127,25 @@ def _needs(derived: Derived | None, name: str) -> tuple[str, ...]:
     return derived.needs if derived else (name,)
 
 
-def _target(ledger: Ledger, dataset: Dataset, base: str, rules: list[tuple[Suite, Rule]]) -> Target:
+def _target(
+    ledger: Ledger, dataset: Dataset, base: str, parts: Mapping[str, set[str]], rules: list[tuple[Suite, Rule]]
+) -> Target:
     types = _types(ledger, base)
     named = {name for _, rule in rules for name in rule.reads}
     wanted = [each for each in dataset.derived if each.name in named and set(each.needs) <= types.keys()]
-    terms = Terms(types | {each.name: each.type for each in wanted}, added=frozenset(each.name for each in wanted))
-    scan = Scan(with_derived(quote(base), wanted), terms)
+    joined = {name: columns for name, columns in parts.items() if base != name and name in base.split("_and_")}
+    terms = Terms(
+        types | {each.name: each.type for each in wanted},
+        added=frozenset(each.name for each in wanted),
+        required=frozenset().union(*(_required(ledger, table) for table in joined or [base])),
+    )
+    scan = Scan(quote(base), wanted, terms, is_stored=_is_stored(ledger, base), parts=joined)
     return Target(scan, dataset.key_of(types) or "null", dataset.money, dataset.calls, tuple(rules))
+
+
+def _required(ledger: Ledger, table: str) -> set[str]:
+    """Return the columns that are declared never to be null; of a view the engine says it of none."""
+    return {str(row[0]) for row in ledger.rows(f'describe "{table}"') if row[2] == "NO"}
 
 
 def target_of_frame(scratch: Ledger, suite: Suite) -> Target:
@@ -161,9 +173,7 @@ def target_of_frame(scratch: Ledger, suite: Suite) -> Target:
     rows = f"(select {key} as row_key, {event} as event_id from frame)"
     calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
     amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
-    return Target(
-        Scan(with_derived('"frame"', wanted), terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules)
-    )
+    return Target(Scan('"frame"', wanted, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
 
 
 def _key_of_frame(scratch: Ledger, suite: Suite, dataset: Dataset | None, types: dict[str, str]) -> str:
@@ -178,6 +188,10 @@ def _key_of_frame(scratch: Ledger, suite: Suite, dataset: Dataset | None, types:
     if not is_key:
         return ROW_NUMBER
     return f"concat_ws('/', {names})" if len(columns) > 1 else f"cast({names} as varchar)"
+
+
+def _is_stored(ledger: Ledger, base: str) -> bool:
+    return bool(ledger.value("select count(*) from duckdb_tables() where table_name = $name", {"name": base}))
 
 
 def _types(ledger: Ledger, table: str) -> dict[str, str]:

@@ -18,6 +18,8 @@ class Check:
     meant: str
     judged: str
     failing: str
+    #: Rows that are the same in some columns fail together.
+    is_of_doubles: bool = False
 
 
 def compile_row(rule: Rule, terms: Terms) -> Check:
@@ -35,7 +37,8 @@ def compile_group(rule: Rule, terms: Terms, relation: str) -> Check:
     """Return the conditions of a rule about doubles: every row of a group of equals fails, as in pandas."""
     meant = terms.condition(rule.condition)
     names = [terms.held(name) for name in rule.columns]
-    judged = _present(names, rule) if rule.type == "expect_compound_columns_to_be_unique" else f"{names[0]} is not null"
+    is_compound = rule.type == "expect_compound_columns_to_be_unique"
+    judged = _present(rule, terms) if is_compound else terms.present(rule.columns[0])
     rows = _both(meant, judged)
     keys = ", ".join(f"{name} as k{place}" for place, name in enumerate(names))
     doubles = f"select {keys} from {relation} where {rows} group by all having count(*) > 1"
@@ -43,7 +46,7 @@ def compile_group(rule: Rule, terms: Terms, relation: str) -> Check:
     failing = f"exists (select 1 from ({doubles}) as double where {same})"
     if len(names) == 1:
         failing = f"{names[0]} in ({doubles})"
-    return Check(meant, rows, _both(rows, failing))
+    return Check(meant, rows, _both(rows, failing), is_of_doubles=True)
 
 
 def _both(one: str, other: str) -> str:
@@ -52,13 +55,15 @@ def _both(one: str, other: str) -> str:
     return f"({one} and {other})"
 
 
-def _present(names: list[str], rule: Rule) -> str:
+def _present(rule: Rule, terms: Terms) -> str:
     """Which rows are judged, by how many of the columns are missing."""
     ignored = rule.kwargs.get("ignore_row_if", "all_values_are_missing")
     if ignored in ("never", "neither"):
         return "true"
-    word = " or " if ignored in ("all_values_are_missing", "both_values_are_missing") else " and "
-    return "(" + word.join(f"{name} is not null" for name in names) + ")"
+    tests = [terms.present(name) for name in rule.columns]
+    if ignored in ("all_values_are_missing", "both_values_are_missing"):
+        return "true" if "true" in tests else "(" + " or ".join(tests) + ")"
+    return "(" + " and ".join(test for test in tests if test != "true") + ")" if set(tests) != {"true"} else "true"
 
 
 def _not_null(rule: Rule, terms: Terms) -> tuple[str, str]:
@@ -71,18 +76,18 @@ def _null(rule: Rule, terms: Terms) -> tuple[str, str]:
 
 def _in_set(rule: Rule, terms: Terms) -> tuple[str, str]:
     name = rule.columns[0]
-    return f"{terms.column(name)} is not null", f"not {terms.is_in(name, rule.kwargs['value_set'])}"
+    return terms.present(name), f"not {terms.is_in(name, rule.kwargs['value_set'])}"
 
 
 def _not_in_set(rule: Rule, terms: Terms) -> tuple[str, str]:
     name = rule.columns[0]
-    return f"{terms.column(name)} is not null", terms.is_in(name, rule.kwargs["value_set"])
+    return terms.present(name), terms.is_in(name, rule.kwargs["value_set"])
 
 
 def _between(rule: Rule, terms: Terms) -> tuple[str, str]:
     name = rule.columns[0]
     bounds = _bounds(rule, terms.column(name), lambda value: terms.bound(name, value))
-    return f"{terms.column(name)} is not null", f"not {bounds}"
+    return terms.present(name), f"not {bounds}"
 
 
 def _bounds(rule: Rule, expression: str, bind: Callable[[Any], str]) -> str:
@@ -101,35 +106,35 @@ def _matches(terms: Terms, text: str, pattern: str) -> str:
 
 def _regex(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
-    return f"{text} is not null", f"not {_matches(terms, text, rule.kwargs['regex'])}"
+    return terms.present(rule.columns[0]), f"not {_matches(terms, text, rule.kwargs['regex'])}"
 
 
 def _not_regex(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
-    return f"{text} is not null", _matches(terms, text, rule.kwargs["regex"])
+    return terms.present(rule.columns[0]), _matches(terms, text, rule.kwargs["regex"])
 
 
 def _regex_list(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
     word = " and " if rule.kwargs.get("match_on") == "all" else " or "
     found = word.join(_matches(terms, text, pattern) for pattern in rule.kwargs["regex_list"])
-    return f"{text} is not null", f"not ({found})"
+    return terms.present(rule.columns[0]), f"not ({found})"
 
 
 def _not_regex_list(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
     found = " or ".join(_matches(terms, text, pattern) for pattern in rule.kwargs["regex_list"])
-    return f"{text} is not null", f"({found})"
+    return terms.present(rule.columns[0]), f"({found})"
 
 
 def _lengths(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
-    return f"{text} is not null", f"not {_bounds(rule, f'length({text})', terms.bind)}"
+    return terms.present(rule.columns[0]), f"not {_bounds(rule, f'length({text})', terms.bind)}"
 
 
 def _length(rule: Rule, terms: Terms) -> tuple[str, str]:
     text = terms.text(rule.columns[0])
-    return f"{text} is not null", f"length({text}) <> {terms.bind(rule.kwargs['value'])}"
+    return terms.present(rule.columns[0]), f"length({text}) <> {terms.bind(rule.kwargs['value'])}"
 
 
 def _pair(rule: Rule, terms: Terms) -> tuple[list[str], str]:
@@ -138,7 +143,7 @@ def _pair(rule: Rule, terms: Terms) -> tuple[list[str], str]:
     if kinds[0] != kinds[1] or kinds[0] == "other":
         types = " and ".join(f"`{name}` is {terms.types[name]}" for name in rule.columns)
         raise NotJudged(f"{types}; they cannot be compared")
-    return names, _present(names, rule)
+    return names, _present(rule, terms)
 
 
 def _greater(rule: Rule, terms: Terms) -> tuple[str, str]:
@@ -162,7 +167,7 @@ def _pair_in_set(rule: Rule, terms: Terms) -> tuple[str, str]:
         )
         for pair in rule.kwargs["value_pairs_set"]
     ]
-    return _present(names, rule), "not (" + (" or ".join(f"({pair})" for pair in pairs) or "false") + ")"
+    return _present(rule, terms), "not (" + (" or ".join(f"({pair})" for pair in pairs) or "false") + ")"
 
 
 def _sum_equal(rule: Rule, terms: Terms) -> tuple[str, str]:
@@ -171,20 +176,20 @@ def _sum_equal(rule: Rule, terms: Terms) -> tuple[str, str]:
             raise NotJudged(f"`{name}` is {terms.types[name]}; only numbers have a sum")
     names = [terms.column(name) for name in rule.columns]
     total = terms.bind(rule.kwargs["sum_total"])
-    return _present(names, rule), f"not coalesce({' + '.join(names)} = {total}, false)"
+    return _present(rule, terms), f"not coalesce({' + '.join(names)} = {total}, false)"
 
 
 def _all_equal(rule: Rule, terms: Terms) -> tuple[str, str]:
     names = [terms.column(name) for name in rule.columns]
     same = " and ".join(f"{name} is not distinct from {names[0]}" for name in names[1:]) or "true"
-    return _present(names, rule), f"not ({same})"
+    return _present(rule, terms), f"not ({same})"
 
 
 def _all_different(rule: Rule, terms: Terms) -> tuple[str, str]:
     names = [terms.column(name) for name in rule.columns]
     pairs = [(one, other) for place, one in enumerate(names) for other in names[place + 1 :]]
     different = " and ".join(f"{one} is distinct from {other}" for one, other in pairs) or "true"
-    return _present(names, rule), f"not ({different})"
+    return _present(rule, terms), f"not ({different})"
 
 
 _COMPILE: dict[str, Callable[[Rule, Terms], tuple[str, str]]] = {

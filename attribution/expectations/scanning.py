@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any
 
+from attribution.expectations.condensing import ALIKE, condense
+from attribution.expectations.derivations import Derived, with_derived
 from attribution.expectations.figures import Figure, compile_figure, compile_table
 from attribution.expectations.row_rules import Check, compile_group, compile_row
 from attribution.expectations.rule_types import JUDGE_NULLS
 from attribution.expectations.suites import Rule, Suite
-from attribution.expectations.terms import NotJudged, Terms
+from attribution.expectations.terms import NotJudged, Terms, quote
 from attribution.ledger import Ledger
 
+_NULL_TEST = re.compile(r'("[^"]+") is (not )?null')
+#: So many conditions over joined tables are counted one by one, each with a join of the few rows that may meet it.
+_FEW = 3
 #: Why a rule about rows was not checked where there is none.
 NO_ROWS = "there are no rows"
 
@@ -36,47 +42,77 @@ class Outcome:
 
 @dataclass
 class Scan:
-    """The rules over one relation, compiled together, so that the relation is read once."""
+    """The rules over one relation, compiled together, so that each of its columns is read once."""
 
-    relation: str
+    #: Stored rows, quoted: a table, a join of tables or a frame.
+    rows: str
+    derived: Sequence[Derived]
     terms: Terms
+    #: Whether the rows lie somewhere as they are; rows that are joined first are not read more often than once.
+    is_stored: bool = True
+    #: The tables that are joined, with their columns.
+    parts: Mapping[str, set[str]] = field(default_factory=dict)
     checks: dict[tuple[str, str], Check] = field(default_factory=dict)
     figures: dict[tuple[str, str], Figure] = field(default_factory=dict)
     groups: dict[tuple[str, str], Check] = field(default_factory=dict)
-    _columns: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def relation(self) -> str:
+        """The rows with the derived columns that rules name."""
+        return with_derived(self.rows, self.derived)
 
     def compile(self, suite: Suite, rule: Rule) -> None:
         """Add a rule to the scan; `NotJudged` says why it cannot be."""
         key = (suite.name, rule.id)
         if rule.kind == "row":
-            self.checks[key] = check = compile_row(rule, self.terms)
-            for condition in (check.meant, check.judged, check.failing):
-                self._place(_count(condition))
+            self.checks[key] = compile_row(rule, self.terms)
         elif rule.kind == "group":
-            self.groups[key] = check = compile_group(rule, self.terms, self.relation)
-            for condition in (check.meant, check.judged):
-                self._place(_count(condition))
+            self.groups[key] = compile_group(rule, self.terms, self.relation)
         else:
-            self.figures[key] = figure = compile_figure(rule, self.terms)
-            for expression in figure.expressions:
-                self._place(expression)
+            self.figures[key] = compile_figure(rule, self.terms)
 
-    def _place(self, expression: str) -> int:
-        return self._columns.setdefault(expression, len(self._columns))
+    def run(self, ledger: Ledger, rules: Sequence[tuple[Suite, Rule]]) -> dict[str, Any]:
+        """Return what every condition counts and every figure's expressions come to."""
+        checks = {id(rule): self.checks[suite.name, rule.id] for suite, rule in rules if rule.kind == "row"}
+        found = self._read_packs(ledger, checks, [rule for _, rule in rules]) if self.is_stored else {}
+        left = [*checks.values(), *self.groups.values()]
+        if self.parts:
+            found |= self._read_parts(ledger, left)
+        wanted = {each: _count(each) for check in left for each in _conditions(check) if each not in found}
+        wanted |= {each: each for figure in self.figures.values() for each in figure.expressions}
+        return found | self._read(ledger, self.relation, wanted)
 
-    def run(self, ledger: Ledger) -> tuple[Any, ...]:
-        """Read the relation once and return every count and figure."""
-        if not self._columns:
-            return ()
-        return _rows(ledger, f"select {', '.join(self._columns)} from {self.relation}", self.terms)[0]
+    def _read_packs(self, ledger: Ledger, checks: dict[int, Check], rules: Sequence[Rule]) -> dict[str, Any]:
+        """Count what packs of rows alike can tell, and take their rules out of `checks`."""
+        found: dict[str, Any] = {}
+        ready = [rule for rule in rules if id(rule) in checks]
+        for pack in condense(ledger, self.rows, self.derived, self.terms, ready):
+            wanted = {each: _weigh(each) for rule in pack.rules for each in _conditions(checks.pop(id(rule)))}
+            found |= self._read(ledger, pack.relation, wanted)
+        return found
 
-    def counts(self, row: Sequence[Any], check: Check, conditions: Iterable[str]) -> list[int]:
-        """Return how many rows meet each of some conditions of a check."""
-        return [row[self._columns[_count(getattr(check, name))]] for name in conditions]
+    def _read_parts(self, ledger: Ledger, checks: Sequence[Check]) -> dict[str, Any]:
+        """Count what one of the joined tables can tell alone, and of few rules the rest by joining the rows meant."""
+        found: dict[str, Any] = {}
+        conditions = {each: _count(each) for check in checks for each in _conditions(check)}
+        for part, columns in self.parts.items():
+            alone = {each: count for each, count in conditions.items() if _names(each) <= columns}
+            found |= self._read(ledger, quote(part), alone)
+        left = [check for check in checks if not found.keys() >= set(_conditions(check))]
+        for check in left if len(left) <= _FEW else ():
+            outer = check.failing if check.judged in found else check.judged
+            wanted = {outer: "count(*)", check.failing: f"count(*) filter (where {check.failing})"} | {
+                outer: "count(*)"
+            }
+            found |= self._read(ledger, f"{self.relation} where {outer}", wanted)
+        return found
 
-    def values(self, row: Sequence[Any], figure: Figure) -> list[Any]:
-        """Return what a figure's expressions came to."""
-        return [row[self._columns[expression]] for expression in figure.expressions]
+    def _read(self, ledger: Ledger, relation: str, wanted: Mapping[str, str]) -> dict[str, Any]:
+        """Read a relation once for all that is wanted of it."""
+        if not wanted:
+            return {}
+        values = _rows(ledger, f"select {', '.join(wanted.values())} from {relation}", self.terms)[0]
+        return dict(zip(wanted, values, strict=True))
 
 
 def judge(ledger: Ledger, scan: Scan, suites: Sequence[tuple[Suite, Rule]], dataset: str) -> list[Outcome]:
@@ -93,19 +129,19 @@ def judge(ledger: Ledger, scan: Scan, suites: Sequence[tuple[Suite, Rule]], data
         except NotJudged as why:
             verdict = "broken" if why.is_fault else "not checked"
             outcomes.append(Outcome(suite.name, dataset, rule, verdict, note=str(why)))
-    row = scan.run(ledger)
+    found = scan.run(ledger, ready)
     for suite, rule in ready:
         key, blank = (suite.name, rule.id), Outcome(suite.name, dataset, rule, "pass")
         if rule.kind == "aggregate":
-            values = scan.values(row, scan.figures[key])
+            values = [found[expression] for expression in scan.figures[key].expressions]
             outcomes.append(_of_figure(blank, scan.figures[key], values))
             continue
         check = scan.checks.get(key) or scan.groups[key]
-        meant, judged = scan.counts(row, check, ("meant", "judged"))
+        meant, judged = found[check.meant], found[check.judged]
         if rule.kind == "group":
             failing = _doubles(ledger, scan, rule, check) if judged else 0
         else:
-            (failing,) = scan.counts(row, check, ("failing",))
+            failing = found[check.failing]
         outcomes.append(_of_rows(blank, meant, judged, failing))
     return outcomes
 
@@ -140,6 +176,10 @@ def _nothing(blank: Outcome, why: str) -> Outcome:
 
 def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
     names = ", ".join(scan.terms.held(name) for name in rule.columns)
+    if len(rule.columns) == 1:
+        query = f"select count({names}) = count(distinct {names}) from {scan.relation} where {check.judged}"
+        if _rows(ledger, query, scan.terms)[0][0]:
+            return 0
     query = f"""
         select coalesce(sum(doubles), 0)
         from (select count(*) as doubles from {scan.relation} where {check.judged} group by {names} having count(*) > 1)
@@ -147,12 +187,30 @@ def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
     return int(_rows(ledger, query, scan.terms)[0][0])
 
 
+def _conditions(check: Check) -> tuple[str, ...]:
+    """What a check has counted in a scan; doubles are counted apart."""
+    return (check.meant, check.judged) if check.is_of_doubles else (check.meant, check.judged, check.failing)
+
+
 def _count(condition: str) -> str:
     if condition == "true":
         return "count(*)"
-    column = condition.removesuffix(" is not null")
-    is_column = column != condition and column.count('"') == 2 and column[0] == column[-1] == '"'
-    return f"count({column})" if is_column else f"count(*) filter (where {condition})"
+    tested = _NULL_TEST.fullmatch(condition)
+    if tested is None:
+        return f"count(*) filter (where {condition})"
+    # The engine knows without a look which columns have no nulls.
+    return f"count({tested[1]})" if tested[2] else f"count(*) - count({tested[1]})"
+
+
+def _names(condition: str) -> set[str]:
+    """Return the columns that a condition names."""
+    return {name.replace('""', '"') for name in re.findall(r'"((?:[^"]|"")*)"', condition)}
+
+
+def _weigh(condition: str) -> str:
+    """Count the rows that rows of a pack stand for."""
+    kept = "" if condition == "true" else f"filter (where {condition})"
+    return f"cast(coalesce(sum({ALIKE}) {kept}, 0) as bigint)"
 
 
 def _rows(ledger: Ledger, query: str, terms: Terms) -> list[tuple[Any, ...]]:

@@ -66,7 +66,12 @@ class Rule:
     @property
     def reads(self) -> set[str]:
         """Every column that the rule reads, those of its condition too."""
-        return {*self.columns, *_columns_of(self.condition)}
+        return {*self.columns, *self.reads_of_condition}
+
+    @property
+    def reads_of_condition(self) -> set[str]:
+        """The columns that say which rows are meant."""
+        return set(_columns_of(self.condition))
 
     @property
     def condition(self) -> Mapping[str, Any] | None:

@@ -31,6 +31,8 @@ class Terms:
     untold: frozenset[str] = frozenset()
     #: Columns that are derived here and stand in no table.
     added: frozenset[str] = frozenset()
+    #: Columns that the engine keeps free of nulls.
+    required: frozenset[str] = frozenset()
     values: dict[str, Any] = field(default_factory=dict)
 
     def used(self, statement: str) -> dict[str, Any]:
@@ -76,6 +78,10 @@ class Terms:
     def held(self, name: str) -> str:
         """Return a column as it is stored, for rules that only ask whether a value is there or is the same."""
         return self.column(name) if self.types.get(name) not in ("UUID",) else quote(name)
+
+    def present(self, name: str) -> str:
+        """Say that a column has a value; `true` where it always has one."""
+        return "true" if name in self.required else f"{self.column(name)} is not null"
 
     def text(self, name: str) -> str:
         """Return a column as text, for patterns and lengths."""

@@ -12,7 +12,7 @@ import pyarrow as pa
 from attribution import schema
 from attribution.errors import QuestionError
 from attribution.expectations import shipped
-from attribution.expectations.failures import describe_failures, take_failures
+from attribution.expectations.failures import Examined, describe_failures, take_failures
 from attribution.expectations.frames import as_arrow
 from attribution.expectations.planning import Target, forget, plan, target_of_frame
 from attribution.expectations.quality import Quality
@@ -92,8 +92,8 @@ def _validate_ledger(ledger: Ledger, suites: Sequence[Suite], engine: str, *, is
     targets, skipped = plan(ledger, suites, is_asked=is_asked)
     with ledger.transaction():
         _begin(ledger, suites)
-        for name, target in targets:
-            outcomes += _run(ledger, target, name, engine)
+        for name in dict.fromkeys(name for name, _ in targets):
+            outcomes += _run(ledger, [target for dataset, target in targets if dataset == name], name, engine)
         forget(ledger)
     return Quality(_in_order(suites, outcomes), lambda: _failures(ledger, suites), engine, tuple(skipped))
 
@@ -112,7 +112,7 @@ def _validate_frame(table: pa.Table, suites: Sequence[Suite], engine: str) -> Qu
     with open_ledger() as scratch, scratch.reading(frame=table):
         for suite in suites:
             target = target_of_frame(scratch, suite)
-            outcomes += _run(scratch, target, suite.dataset or "frame", engine)
+            outcomes += _run(scratch, [target], suite.dataset or "frame", engine)
         failures = _failures(scratch, suites)
     return Quality(_in_order(suites, outcomes), lambda: failures, engine)
 
@@ -131,23 +131,32 @@ def _failures(ledger: Ledger, suites: Sequence[Suite]) -> pd.DataFrame:
     return ledger.frame(query, {"suites": [suite.name for suite in suites]})
 
 
-def _run(ledger: Ledger, target: Target, dataset: str, engine: str) -> list[Outcome]:
-    """Judge the rules of a target, and describe the failing rows of those that are broken."""
+def _run(ledger: Ledger, targets: Sequence[Target], dataset: str, engine: str) -> list[Outcome]:
+    """Judge the rules over the relations of a data set, and describe the failing rows of those that are broken."""
+    outcomes: list[Outcome] = []
+    examined: list[Examined] = []
+    first = 0
+    for target in targets:
+        judged, broken = _judge(ledger, target, dataset, engine, first)
+        outcomes += judged
+        examined.append(Examined(target.scan.relation, target.key, dict(enumerate(broken, first))))
+        first += len(broken)
+    described = describe_failures(ledger, examined, targets[0].calls, own_money=targets[0].money is not None)
+    named = {(each.suite, each.rule.id): each for each in described}
+    return [named.get((each.suite, each.rule.id), each) for each in outcomes]
+
+
+def _judge(
+    ledger: Ledger, target: Target, dataset: str, engine: str, first: int
+) -> tuple[list[Outcome], list[Outcome]]:
+    """Return the outcomes of a target and, of these, the broken ones whose rows are in `failed` now."""
     if engine == "great_expectations":
         from attribution.expectations.great import judge_with_great_expectations, take_keys
 
         outcomes, keys = judge_with_great_expectations(ledger, target.scan, target.rules, dataset, target.key)
-        broken = take_keys(ledger, target.scan, outcomes, keys, target.key, target.money)
-    else:
-        outcomes = judge(ledger, target.scan, target.rules, dataset)
-        broken = take_failures(ledger, target.scan, outcomes, target.key, target.money)
-    if not broken:
-        return outcomes
-    described = describe_failures(
-        ledger, target.scan.relation, target.key, broken, target.calls, own_money=target.money is not None
-    )
-    named = {(each.suite, each.rule.id): each for each in described}
-    return [named.get((each.suite, each.rule.id), each) for each in outcomes]
+        return outcomes, take_keys(ledger, target.scan, outcomes, keys, target.key, target.money, first)
+    outcomes = judge(ledger, target.scan, target.rules, dataset)
+    return outcomes, take_failures(ledger, target.scan, outcomes, target.key, target.money, first)
 
 
 def _in_order(suites: Sequence[Suite], outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
