@@ -498,7 +498,7 @@ def test_a_frame_without_a_model_is_refused_by_name() -> None:
 
 def contract(name: str, **columns: Any) -> dict[str, Any]:
     kinds = ("contract_id", "kind", "provider", "model", "service_tier", "meter", "price", "price_per", "numerator")
-    more = ("denominator", "stack_order", "currency", "valid_from", "valid_to", "place")
+    more = ("denominator", "stack_order", "currency", "over", "amount", "quantity", "valid_from", "valid_to", "place")
     row: dict[str, Any] = dict.fromkeys((*kinds, *more))
     return {**row, "contract_id": name, "provider": "openai", "place": f"contracts.csv:{name}", **columns}
 
@@ -559,8 +559,51 @@ def test_another_currency_needs_a_dated_rate() -> None:
     worth = {"currency": "EUR", "usd": Decimal("1.25"), "valid_from": None, "valid_to": None}
 
     assert contracted(euros, rates=[worth])[0][1] == Decimal("2.5")
+    assert contracted({**euros, "currency": "eur"}, rates=[worth])[0][1] == Decimal("2.5")
     with pytest.raises(ConfigurationError, match="`e` is in EUR without a rate"):
         contracted(euros)
+
+
+def test_what_is_paid_in_another_currency_is_not_known_where_no_rate_reaches() -> None:
+    euros = contract("e", kind="price", meter="input", price=Decimal(2), price_per=MILLION, currency="EUR")
+    until = {"currency": "EUR", "usd": Decimal("1.25"), "valid_from": None, "valid_to": NOON}
+    ledger = ledger_of(
+        *(event(str(n), input_tokens=MILLION, output_tokens=0, started_at=NOON - timedelta(hours=n)) for n in (0, 1)),
+        contract=[euros],
+        currency_rate=[until],
+    )
+
+    at.price_events(ledger, book(rate("input", "0.0375"), rate("output", "2")))
+
+    no_rate = "no rate of EUR at this time for contract `e`"
+    assert costs(ledger, "list_cost", "contracted_cost", "price_reason") == [
+        (Decimal("0.0375"), None, no_rate),
+        (Decimal("0.0375"), Decimal("2.5"), None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "rates",
+    [
+        [{"usd": Decimal(-1)}],
+        [{"usd": Decimal(0)}],
+        [{"usd": Decimal(1), "units": 0}],
+        [{"usd": Decimal(1)}, {"usd": Decimal(2), "valid_from": NOON}],
+        [{"usd": Decimal(2), "currency": "USD"}],
+    ],
+)
+def test_currency_rates_that_cannot_be_right_are_refused_with_their_place(rates: list[dict[str, Any]]) -> None:
+    plain = {"currency": "EUR", "units": None, "valid_from": None, "valid_to": None}
+    placed = [{**plain, "place": f"rates.csv:{n}", **row} for n, row in enumerate(rates, 2)]
+
+    with pytest.raises(ConfigurationError, match=rf"rates\.csv:{len(rates) + 1}: "):
+        contracted(rates=placed)
+
+
+def test_a_contract_names_its_model_in_any_case() -> None:
+    own = contract("o", kind="price", model="My-Model", price=Decimal(1), price_per=MILLION, meter="input")
+
+    assert contracted(own, model="My-Model") == [(None, Decimal(1))]
 
 
 @pytest.mark.parametrize(
@@ -570,6 +613,10 @@ def test_another_currency_needs_a_dated_rate() -> None:
         ({"kind": "rebate"}, "is a `rebate`"),
         ({"kind": "discount", "numerator": 3, "denominator": 2}, "pays 3/2"),
         ({"kind": "price", "price": Decimal(1), "valid_from": NOON, "valid_to": NOON}, "valid from"),
+        ({"kind": "price", "price": Decimal(1), "price_per": 0}, "per 0"),
+        ({"kind": "price", "price": Decimal(1), "meter": "cache_raed"}, "near: cache_read"),
+        ({"kind": "commitment", "amount": Decimal(1), "service_tier": "batch"}, "of one tier or meter"),
+        ({"kind": "tiered_discount", "numerator": 1, "denominator": 2, "meter": "input"}, "of one tier or meter"),
     ],
 )
 def test_a_contract_that_cannot_be_right_is_refused_with_its_place(columns: dict[str, Any], message: str) -> None:
@@ -583,6 +630,29 @@ def test_two_contract_prices_for_the_same_calls_are_refused() -> None:
 
     with pytest.raises(ConfigurationError, match="prices the same calls as"):
         contracted(one, other)
+
+
+def test_two_contract_prices_of_which_neither_names_more_are_refused_where_they_meet() -> None:
+    price = {"kind": "price", "price": Decimal(1), "price_per": MILLION}
+    of_model, of_meter = contract("a", model="m", **price), contract("b", meter="input", **price)
+    of_both = contract("c", model="m", meter="input", **price)
+
+    with pytest.raises(ConfigurationError, match="`b` prices the same calls as `a`"):
+        contracted(of_model, of_meter)
+    assert contracted(of_model, of_both)[0][1] == Decimal(1)
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        {"kind": "discount", "numerator": 9, "denominator": 10},
+        {"kind": "tiered_discount", "numerator": 9, "denominator": 10, "over": Decimal(5)},
+        {"kind": "allowance", "meter": "input", "quantity": Decimal(5)},
+    ],
+)
+def test_a_term_that_is_there_twice_counts_no_second_time(term: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=r"`a` (says the same|frees the same units)"):
+        contracted(contract("a", **term), contract("a", **term))
 
 
 def test_every_entry_that_priced_a_call_is_in_the_ledger_with_its_source() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ import pytest
 
 import attribution as at
 from attribution.configuration import apply
-from attribution.errors import QuestionError, SchemaError
+from attribution.errors import ConfigurationError, QuestionError, SchemaError
 from attribution.ledger import Ledger
 from attribution.pricing.book import PriceBook, Rate
 from tests.examples import call, ledger_of
@@ -86,8 +86,40 @@ def test_two_dates_of_one_book() -> None:
     assert found["difference"].item() == Decimal(2)
 
 
+@pytest.mark.parametrize("on", ["2026-01-01", "2026-10-05T13:59:59.999999+02:00", date(2026, 1, 1)])
+def test_a_date_may_come_in_any_form(on: Any) -> None:
+    cut = [
+        Rate("openai", "m", "input", Decimal(4), MILLION, valid_to=OCTOBER),
+        Rate("openai", "m", "input", Decimal(2), MILLION, valid_from=OCTOBER),
+        Rate("openai", "m", "output", Decimal(1), MILLION),
+    ]
+
+    found = at.reprice(priced(event("a")), "model", book=PriceBook(cut, [], {}, OCTOBER), on=on)
+
+    assert found["after"].item() == Decimal(4)
+
+
+def test_two_contracts_are_compared_and_read_as_strictly_as_in_a_file() -> None:
+    ledger = priced(event("a"), contract=[contract("c", "discount", numerator=9, denominator=10)])
+    prices = book(input="2", cache_read="1", output="4")
+    other = {"contract_id": "n", "kind": "discount", "provider": "openai", "numerator": 3, "denominator": 4}
+
+    found = at.reprice(ledger, "model", book=prices, contracts=[other])
+
+    assert rows(found) == [("m", 1, Decimal("1.8"), Decimal("1.5"), Decimal("-0.3"), 0)]
+    for wrong, message in (({"numeratr": 3}, "Did you mean `numerator`"), ({"price": 0.1}, "an exact number")):
+        with pytest.raises(ConfigurationError, match=message):
+            at.reprice(ledger, book=prices, contracts=[{**other, **wrong}])
+
+
+def test_a_ledger_that_another_book_priced_is_not_compared_with_the_shipped_one_in_silence() -> None:
+    with pytest.raises(QuestionError, match="the book that priced this ledger"):
+        at.reprice(priced(event("a")), tier="batch")
+
+
 def test_questions_without_meaning_are_refused() -> None:
-    ledger = priced(event("a"))
+    ledger = ledger_of(event("a", model="gpt-4o"))
+    at.price_events(ledger)
 
     with pytest.raises(SchemaError):
         at.reprice(ledger, "team")
@@ -133,6 +165,21 @@ def test_a_commitment_charges_what_the_month_fell_short() -> None:
 
     assert list(at.contract_charges(ledger, "2026-10")["charge"]) == [Decimal(3)]
     assert list(at.contract_charges(ledger, "2026-11")["charge"]) == [Decimal(5)]
+
+
+def test_a_commitment_in_another_currency_is_due_once_however_often_its_rate_changes() -> None:
+    euros = contract("c", "commitment", amount=Decimal(5), currency="EUR")
+    cut = datetime(2026, 10, 10)
+    daily = [
+        {"currency": "EUR", "usd": Decimal("1.5"), "valid_from": None, "valid_to": cut},
+        {"currency": "EUR", "usd": Decimal("1.25"), "valid_from": cut, "valid_to": datetime(2026, 11, 10)},
+    ]
+    ledger = priced(event("a"), contract=[euros], currency_rate=daily)
+
+    # October begins at 1.50, November at 1.25; nobody knows what December's euros are worth.
+    charges = [at.contract_charges(ledger, month)["charge"].tolist() for month in ("2026-10", "2026-11", "2026-12")]
+    assert charges[:2] == [[Decimal("5.5")], [Decimal("6.25")]]
+    assert at.contract_charges(ledger, "2026-12")["charge"].isna().tolist() == [True]
 
 
 def test_an_allowance_credits_its_free_units_and_no_more_than_were_used() -> None:

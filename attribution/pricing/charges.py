@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -13,8 +14,8 @@ import pyarrow as pa
 
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger, as_frame
-from attribution.pricing.contracts import Term, read_terms
 from attribution.pricing.statements import METERS
+from attribution.pricing.terms import Term, read_terms
 
 _PICO = 10**12
 _MONEY = pa.decimal128(38, 12)
@@ -26,7 +27,8 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
     """Return what contracts add to or take off a month, as lines that belong to no single call.
 
     A tiered discount credits the part of the month's contracted cost above its bound; tiers of one contract
-    follow each other, each up to the bound of the next. A commitment charges what the month fell short of it. An
+    follow each other, each up to the bound of the next. A commitment charges what the month fell short of it; in
+    another currency it is worth what its rate says where the month, or the commitment, begins. An
     allowance credits its free units at the average price that the month paid for the meter.
 
     Parameters
@@ -40,7 +42,7 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
     -------
     pandas.DataFrame
         `contract_id`, `kind`, `provider`, `period`, `basis` [USD; what the term looked at], `charge` [USD; negative
-        for a credit] and `explanation`, by contract, kind and bound.
+        for a credit, null where no rate of its currency is known] and `explanation`, by contract, kind and bound.
 
     Examples
     --------
@@ -51,8 +53,8 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
     0
     """
     start, end = _month(period)
-    held = (t for t in read_terms(ledger) if t.valid_from < end and start < t.valid_to)
-    terms = sorted(held, key=lambda t: (t.contract_id, t.kind, t.over, t.valid_from, t.meter or "", t.model or ""))
+    held = [t for t in read_terms(ledger) if t.valid_from < end and start < t.valid_to]
+    terms = sorted(_due_once(held), key=_order)
     rows = []
     for term in terms:
         if term.kind == "tiered_discount":
@@ -68,7 +70,7 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
             "provider": term.provider,
             "period": period,
             "basis": _dollars(basis),
-            "charge": _dollars(charge),
+            "charge": None if charge is None else _dollars(charge),
             "explanation": explanation,
         }
         for term, basis, charge, explanation in rows
@@ -78,7 +80,21 @@ def contract_charges(ledger: Ledger, period: str) -> pd.DataFrame:
     return frame[order]
 
 
-_Line = tuple[Term, Fraction, Fraction, str]
+def _order(term: Term) -> tuple[Any, ...]:
+    return (term.contract_id, term.kind, term.over, term.valid_from, term.meter or "", term.model or "")
+
+
+_Line = tuple[Term, Fraction, Fraction | None, str]
+
+
+def _due_once(terms: Sequence[Term]) -> list[Term]:
+    """Put the pieces of a commitment together: it is due once a month however its rate changes."""
+    whole: dict[tuple[str | None, ...], Term] = {}
+    for term in sorted((t for t in terms if t.kind == "commitment"), key=lambda t: t.valid_from):
+        key = (term.contract_id, term.place, term.provider, term.model)
+        first = whole.setdefault(key, term)
+        whole[key] = replace(first, valid_to=max(first.valid_to, term.valid_to))
+    return [*(t for t in terms if t.kind != "commitment"), *whole.values()]
 
 
 def _tiered(ledger: Ledger, term: Term, terms: Sequence[Term], start: datetime, end: datetime) -> _Line:
@@ -91,6 +107,8 @@ def _tiered(ledger: Ledger, term: Term, terms: Sequence[Term], start: datetime, 
 
 def _commitment(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _Line:
     spent = _spent(ledger, term, start, end)
+    if term.unknown:
+        return term, spent, None, term.unknown
     return term, spent, max(term.amount - spent, Fraction(0)), f"short of {_dollars(term.amount):f} USD"
 
 
@@ -102,7 +120,7 @@ def _allowance(ledger: Ledger, term: Term, start: datetime, end: datetime) -> _L
         with metered as ({_METERED.format(meter=meter) if meter in METERS else _OTHERWISE_METERED})
         select coalesce(sum(quantity), 0), coalesce(sum(cost), 0)
         from metered join event using (event_id) join event_rate_name as named using (event_id)
-        where named.provider = $provider and ($model is null or named.model = $model or event.model = $model)
+        where named.provider = $provider and ($model is null or named.model = $model or lower(event.model) = $model)
             and event.started_at >= $start and event.started_at < $end
         """,
         {**_bound(term, start, end), **({} if meter in METERS else {"meter": meter})},
@@ -129,7 +147,7 @@ def _spent(ledger: Ledger, term: Term, start: datetime, end: datetime) -> Fracti
         """
         select coalesce(sum(contracted_cost), 0)
         from event join event_cost using (event_id) join event_rate_name as named using (event_id)
-        where named.provider = $provider and ($model is null or named.model = $model or event.model = $model)
+        where named.provider = $provider and ($model is null or named.model = $model or lower(event.model) = $model)
             and started_at >= $start and started_at < $end
         """,
         _bound(term, start, end),

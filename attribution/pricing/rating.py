@@ -16,9 +16,10 @@ from attribution.ledger import Ledger, column_list
 from attribution.pricing import statements
 from attribution.pricing.book import BEGINNING, FOREVER, HISTORY, NO_LIMIT, PriceBook
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
-from attribution.pricing.contracts import apply_terms, read_terms
+from attribution.pricing.contracts import apply_terms
 from attribution.pricing.meters import unit_of
 from attribution.pricing.storing import shipped_book
+from attribution.pricing.terms import read_terms
 from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
 _PICO = 10**12

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -13,10 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from attribution import schema
+from attribution.configuration import check_row
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger, column_list, open_ledger
 from attribution.pricing.book import PriceBook
+from attribution.pricing.columns import moment_of
 from attribution.pricing.rating import price_events
+from attribution.pricing.storing import shipped_book
 
 #: Calls priced at a time, so that memory stays flat.
 _CHUNK = 500_000
@@ -27,7 +30,7 @@ def reprice(
     ledger: Ledger,
     *by: str,
     book: PriceBook | None = None,
-    on: datetime | None = None,
+    on: datetime | date | str | None = None,
     contracts: Sequence[Mapping[str, Any]] | None = None,
     provider: str | None = None,
     model: str | None = None,
@@ -48,11 +51,11 @@ def reprice(
     *by
         Columns of `cost_event` to group by; `owner_team` and `model` (as called) when none is given.
     book
-        Another price book, such as one read with `read_book`.
+        Another price book, such as one read with `read_book`; to be given where the ledger was priced with one.
     on
-        Price every call as if it began at this moment, in UTC.
+        Price every call as if it began at this moment, in UTC unless it has an offset.
     contracts
-        Rows of the contract table to use instead of the ledger's; an empty list for none.
+        Rows of the contract table to use instead of the ledger's, checked as in a file; an empty list for none.
     provider, model, tier
         What the calls are moved to.
     cached_share
@@ -79,14 +82,32 @@ def reprice(
     groups = schema.require(by or ("owner_team", "model"))
     if basis not in _BASES:
         raise QuestionError.bad_argument("basis", basis, f"one of {', '.join(_BASES)}")
+    if book is None:
+        _require_shipped(ledger)
+    rows = None if contracts is None else [_contract(row, number) for number, row in enumerate(contracts)]
     with closing(open_ledger()) as other:
         _copy_events(ledger, other, where or {})
-        _copy_terms(ledger, other, contracts)
-        _change(other, on, provider, model, tier, cached_share)
+        _copy_terms(ledger, other, rows)
+        _change(other, moment_of(on, "on"), provider, model, tier, cached_share)
         price_events(other, book)
         after = other.arrow(f"select event_id, {basis} as after from event_cost where {basis} is not null")
     with ledger.reading(repriced=after):
         return _compare(ledger, groups, where or {}, basis)
+
+
+def _require_shipped(ledger: Ledger) -> None:
+    """Refuse to compare with the shipped book what another one priced: the difference would be of the books."""
+    if not ledger.value("select count(*) from information_schema.tables where table_name = 'rate_book'"):
+        return
+    used, shipped = ledger.value("select fingerprint from rate_book"), shipped_book().fingerprint
+    if used != shipped:
+        expected = f"the book that priced this ledger ({used}) or another to compare; the shipped one is {shipped}"
+        raise QuestionError.bad_argument("book", None, expected)
+
+
+def _contract(row: Mapping[str, Any], number: int) -> dict[str, Any]:
+    said = {name: value for name, value in row.items() if value is not None and name != "place"}
+    return check_row("contract", said, f"contracts:{number}")
 
 
 def price_as(ledger: Ledger, calls: str, values: Mapping[str, Any] | None = None) -> pa.Table:

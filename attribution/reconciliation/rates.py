@@ -12,7 +12,8 @@ import pyarrow as pa
 from attribution.ledger import Ledger
 from attribution.pricing.book import PriceBook
 from attribution.pricing.compiling import Alias, Cell, Key, compile_card
-from attribution.pricing.contracts import apply_terms, read_terms
+from attribution.pricing.contracts import apply_terms
+from attribution.pricing.terms import read_terms
 from attribution.reconciliation.pots import TOKEN_METER
 
 _PICO = 10**12
