@@ -167,10 +167,10 @@ def _cells_at(
                 cells.append(
                     Cell(key, *validity, over, upto, second_from, second_to, days, chosen, why, found.is_estimate)
                 )
-    yield from _joined(_joined(cells, "second_from", "second_to"), "context_over", "context_upto")
+    yield from _merged(_merged(cells, "second_from", "second_to"), "context_over", "context_upto")
 
 
-def _joined(cells: Iterable[Cell], start: str, end: str) -> list[Cell]:
+def _merged(cells: Iterable[Cell], start: str, end: str) -> list[Cell]:
     """Make one of neighbors along an axis that differ in nothing else: each is one more to put beside every call."""
     joined: list[Cell] = []
     for cell in cells:
