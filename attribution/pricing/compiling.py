@@ -128,14 +128,14 @@ def _cells(
     if refusal:
         yield Cell(key, valid_from, valid_to, -1, NO_LIMIT, 0, DAY, 127, {}, refusal)
         return
-    notes = _joined(found.note, tier_note, region_note)
+    notes = _noted(found.note, tier_note, region_note)
     for start, end in _cuts({valid_from, valid_to, cut}, ((r.valid_from, r.valid_to) for r in rates)):
         if start < valid_from or end > valid_to:
             continue
         now = [r for r in rates if r.valid_from <= start and end <= r.valid_to]
         for cell in _cells_at(key, found, now, tier, regions, notes, (start, end)):
             is_guessed = end <= cut and any(not rate.is_traced for rate in cell.rates.values())
-            yield replace(cell, reason=_joined(cell.reason, _EARLY)) if is_guessed else cell
+            yield replace(cell, reason=_noted(cell.reason, _EARLY)) if is_guessed else cell
 
 
 def _cells_at(
@@ -200,7 +200,7 @@ def _choose(rates: list[Rate], tier: str, regions: Sequence[str | None]) -> dict
     return dict(sorted(chosen.items(), key=lambda item: (item[0] not in order, item[0])))
 
 
-def _joined(*notes: str | None) -> str | None:
+def _noted(*notes: str | None) -> str | None:
     return "; ".join(note for note in notes if note) or None
 
 
