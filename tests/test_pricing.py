@@ -318,10 +318,8 @@ def test_neighbors_on_the_card_that_differ_in_nothing_are_one_row() -> None:
 
     at.price_events(ledger, book(rate("input", "1", context_upto=100), rate("input", "9", context_over=100), weekdays))
 
-    weekend = ledger.rows(
-        "select second_from, second_to, context_over from rate_card where weekdays = 96 order by context_over"
-    )
-    assert weekend == [(0, 86_400, -1), (0, 86_400, 100)]
+    weekend = "select second_from, second_to, context_upto = 100 from rate_card where weekdays = 96 order by all"
+    assert ledger.rows(weekend) == [(0, 86_400, False), (0, 86_400, True)]
 
 
 def test_a_minimum_is_billed_and_a_price_by_the_hour_is_rounded_once_a_line() -> None:
