@@ -300,7 +300,10 @@ def test_details_that_do_not_add_up_are_flagged_and_a_detail_without_count_is_ze
     )
 
 
-def test_a_google_total_that_is_not_the_sum_is_flagged() -> None:
-    assert google(promptTokenCount=1, candidatesTokenCount=1, totalTokenCount=9)["usage_flags"] == [
-        "total_tokens 9 <> input_tokens + output_tokens 2"
-    ]
+def test_a_google_total_above_its_parts_is_hidden_reasoning_and_one_below_them_is_flagged() -> None:
+    above = google(promptTokenCount=1, candidatesTokenCount=1, totalTokenCount=9)
+    below = google(promptTokenCount=5, candidatesTokenCount=1, totalTokenCount=2)
+
+    assert (above["output_tokens"], above["reasoning_tokens"]) == (8, 7)
+    assert above["usage_flags"] == ["hidden reasoning: totalTokenCount 9 exceeds its parts by 7"]
+    assert below["usage_flags"] == ["total_tokens 2 <> input_tokens + output_tokens 6"]

@@ -43,11 +43,14 @@ def take_usage(row: Row, usage: Document) -> None:
         return
     row["input_tokens"] = None if prompt is None else prompt + (tools or 0)
     # Without candidates the answer was empty or a tool call: the total says that nothing is missing.
-    row["output_tokens"] = (answered or 0) + (thoughts or 0)
+    is_unknown = answered is None and total is None and not thoughts
+    hidden = max((total or 0) - sum(count or 0 for count in (prompt, tools, answered, thoughts)), 0)
+    thoughts = thoughts if not hidden else (thoughts or 0) + hidden
+    row["output_tokens"] = None if is_unknown else (answered or 0) + (thoughts or 0)
     row["cache_read_tokens"] = _count(usage, "cachedContentTokenCount")
     row["reasoning_tokens"], row["total_tokens"] = thoughts, total
     row["usage_reading"] = "cached inside the prompt, thoughts beside the candidates, tool use beside the prompt"
-    flags: list[str] = []
+    flags = [f"hidden reasoning: totalTokenCount {total} exceeds its parts by {hidden}"] if hidden else []
     for name, columns in _MODALITIES.items():
         _take_details(row, usage, name, columns, flags)
     _leave_cached_video(row)

@@ -11,8 +11,20 @@ from attribution.sources import Row
 from attribution.sources._cells import filled
 from attribution.sources._google_usage import take_usage as take_google
 from attribution.sources._identities import violations
+from attribution.usage import nested_totals
 
 _TICKS = Decimal("1e-10")
+#: Where compatible servers put what was read from the cache when it does not stand in details.
+_FLAT_CACHED = (
+    "prompt_cache_hit_tokens",
+    "num_cached_tokens",
+    "cached_tokens",
+    "cached_prompt_text_tokens",
+    "cache_read_input_tokens",
+)
+_MILLIONTH = Decimal("0.000001")
+#: No recording is longer [seconds].
+_LONGEST = 10**9
 
 
 def shape_of(document: Document) -> str | None:
@@ -67,10 +79,10 @@ def _openai(row: Row, usage: Document) -> None:
     row["input_tokens"] = _count(usage, "prompt_tokens", "input_tokens")
     row["output_tokens"] = _count(usage, "completion_tokens", "output_tokens")
     row["total_tokens"] = _count(usage, "total_tokens")
-    flat = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cached_prompt_text_tokens")
     inside = _count(into, "cached_tokens")
-    row["cache_read_tokens"] = _count(usage, *flat) if inside is None else inside
-    row["cache_write_5m_tokens"] = _count(into, "cache_write_tokens")
+    row["cache_read_tokens"] = _count(usage, *_FLAT_CACHED) if inside is None else inside
+    written = _count(into, "cache_write_tokens", "cache_creation_tokens")
+    row["cache_write_5m_tokens"] = _count(usage, "cache_creation_input_tokens") if written is None else written
     row["cache_read_audio_tokens"] = _count(cached, "audio_tokens")
     row["cache_read_image_tokens"] = _count(cached, "image_tokens")
     for side, holder in (("input", into), ("output", out_of)):
@@ -79,20 +91,26 @@ def _openai(row: Row, usage: Document) -> None:
     row["input_video_tokens"] = _count(into, "video_tokens")
     hidden = _count(out_of, "reasoning_tokens")
     row["reasoning_tokens"] = _count(usage, "reasoning_tokens") if hidden is None else hidden
-    row["usage_reading"] = "inclusive: cached inside the input, reasoning inside the output"
-    _add_reasoning_beside(row)
+    _nest(row, "openai_chat" if "prompt_tokens" in usage else "openai_responses")
+    hour = _count(_part(into, "cache_creation_token_details"), "ephemeral_1h_input_tokens")
+    if hour is not None:
+        row["cache_write_5m_tokens"] = (row["cache_write_5m_tokens"] or hour) - hour
+        row["cache_write_1h_tokens"] = hour
     _take_cost(row, usage)
     _take_units(row, usage)
 
 
-def _add_reasoning_beside(row: Row) -> None:
-    """Some servers (xAI) count reasoning beside the completion; the total tells which it is."""
-    given, answered, hidden = row["input_tokens"], row["output_tokens"], row["reasoning_tokens"]
-    if not hidden or given is None or answered is None:
-        return
-    if row["total_tokens"] == given + answered + hidden:
-        row["output_tokens"] = answered + hidden
-        row["usage_reading"] = "cached inside the input, reasoning beside the output: the total says so"
+def _nest(row: Row, shape: str) -> None:
+    """Some servers count cache or reasoning beside the totals: the counts themselves prove it."""
+    totals = (row["input_tokens"], row["output_tokens"], row["total_tokens"])
+    cache = (row["cache_read_tokens"], row["cache_write_5m_tokens"])
+    # Only xAI's and Perplexity's chat counts reasoning beside the answer where no total says so.
+    provider = str(row.get("provider") or "") if shape == "openai_chat" else ""
+    nested = nested_totals(shape, provider, totals, cache, row["reasoning_tokens"])
+    row.update(nested.tokens)
+    row["usage_reading"] = nested.reading
+    hidden = [flag for flag in nested.flags if flag.startswith("hidden reasoning")]
+    row["usage_flags"] = [*(row.get("usage_flags") or []), *hidden] or None
 
 
 def _take_cost(row: Row, usage: Document) -> None:
@@ -106,22 +124,35 @@ def _take_cost(row: Row, usage: Document) -> None:
             _part(usage, "cost_details").get("upstream_inference_cost"), "usage.upstream_inference_cost"
         )
         cost = None if upstream is None else (cost or Decimal(0)) + upstream
-        row["usage_flags"] = [
-            "source_cost:own_key" if upstream is not None else "source_cost:own_key, upstream unknown"
-        ]
+        said = "source_cost:own_key" if upstream is not None else "source_cost:own_key, upstream unknown"
+        row["usage_flags"] = [*(row.get("usage_flags") or []), said]
     row["source_cost"] = cost
 
 
+#: What is charged by the piece → where an answer counts it.
+_TOOLS = {
+    "web_search": "web_search_calls",
+    "social_search": "x_search_calls",
+    "code_execution": "code_interpreter_calls",
+    "file_search": "file_search_calls",
+}
+_FLAT_UNITS = {"web_search": "num_search_queries", "citation": "citation_tokens"}
+
+
 def _take_units(row: Row, usage: Document) -> None:
-    units: list[tuple[str, Any]] = []
-    searches = _count(_part(usage, "server_side_tool_usage_details"), "web_search_calls")
-    if searches:
-        units.append(("web_search", Decimal(searches)))
+    tools = _part(usage, "server_side_tool_usage_details")
+    counts = {name: _count(tools, theirs) for name, theirs in _TOOLS.items()}
+    counts |= {name: _count(usage, theirs) for name, theirs in _FLAT_UNITS.items() if theirs in usage}
+    units = [(name, Decimal(count)) for name, count in counts.items() if count]
     if usage.get("type") == "duration":
         seconds = usage.get("seconds")
-        if type(seconds) is not int and not isinstance(seconds, Decimal):
+        if (type(seconds) is not int and not isinstance(seconds, Decimal)) or not 0 <= seconds <= _LONGEST:
             raise Unreadable("not_a_number", "seconds", seconds, "usage.seconds")
-        units.append(("second", Decimal(seconds)))
+        kept = Decimal(seconds).quantize(_MILLIONTH)
+        if kept != seconds:
+            said = f"second {seconds:f} is counted as {kept:f}, to the millionth"
+            row["usage_flags"] = [*(row.get("usage_flags") or []), said]
+        units.append(("second", kept))
     row["other_usage"] = units or None
 
 
@@ -140,11 +171,13 @@ def take_anthropic(row: Row, usage: Document) -> None:
     row["reasoning_tokens"] = _count(_part(usage, "output_tokens_details"), "thinking_tokens")
     searches = _count(_part(usage, "server_tool_use"), "web_search_requests")
     row["other_usage"] = [("web_search", Decimal(searches))] if searches else None
-    row["service_tier"] = normalization.service_tier(usage.get("service_tier"))
+    tier = normalization.service_tier(usage.get("service_tier"))
+    row["service_tier"] = "fast" if usage.get("speed") == "fast" else tier
     row["region"] = _region(usage.get("inference_geo"))
     row["usage_reading"] = "exclusive: cache reads and writes are beside the input"
     if written is not None and short is not None and short + (hour or 0) != written:
         row["usage_flags"] = [f"cache_creation {short + (hour or 0)} <> cache_creation_input_tokens {written}"]
+        row["input_tokens"] = None  # nobody can tell how many were written
 
 
 def _region(geo: Any) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attribution.usage.bodies import read_usage, shape_of
+from attribution.usage.bodies import nested_totals, read_usage, shape_of
 from attribution.usage.counts import Usage
 from attribution.usage.nesting import INPUT_PARTS, LARGEST_COUNT, OUTPUT_PARTS, TOKEN_COLUMNS, disjoint_quantities
 
@@ -13,6 +13,7 @@ __all__ = [
     "TOKEN_COLUMNS",
     "Usage",
     "disjoint_quantities",
+    "nested_totals",
     "read_usage",
     "shape_of",
 ]

@@ -211,7 +211,7 @@ def _openai_chat(body: Mapping[str, Any], provider: str) -> Usage:
     reasoning = first(answer, "reasoning_tokens")
     reasoning = first(body, "reasoning_tokens") if reasoning is None else reasoning
     counts = (count(body, "prompt_tokens"), count(body, "completion_tokens"), count(body, "total_tokens"))
-    usage = _inclusive("openai_chat", provider, counts, (cached, written), reasoning)
+    usage = nested_totals("openai_chat", provider, counts, (cached, written), reasoning)
     _put_details(usage, details, answer)
     put_other(usage, web_search=body.get("num_search_queries"), citation=body.get("citation_tokens"))
     usage.service_tier = tier(body.get("service_tier"))
@@ -223,7 +223,7 @@ def _openai_responses(body: Mapping[str, Any], provider: str) -> Usage:
     answer = part(body, "output_tokens_details") or part(body, "output_token_details")
     counts = (count(body, "input_tokens"), count(body, "output_tokens"), count(body, "total_tokens"))
     cache = (count(details, "cached_tokens"), first(details, "cache_write_tokens", "cache_creation_tokens"))
-    usage = _inclusive("openai_responses", "", counts, cache, count(answer, "reasoning_tokens"))
+    usage = nested_totals("openai_responses", "", counts, cache, count(answer, "reasoning_tokens"))
     _put_details(usage, details, answer)
     calls = part(body, "server_side_tool_usage_details")
     put_other(
@@ -247,7 +247,7 @@ def _openai_images(body: Mapping[str, Any], provider: str) -> Usage:
     return usage
 
 
-def _inclusive(
+def nested_totals(
     shape: str,
     provider: str,
     counts: tuple[int | None, int | None, int | None],
