@@ -56,10 +56,8 @@ def _is_missing(value: Any) -> bool:
 
 def _plain(values: Any) -> Any:
     """Drop what rules cannot see: dictionaries of words, and the zone of times once they are UTC."""
-    if isinstance(values, pa.ChunkedArray):
-        values = values.combine_chunks() if values.num_chunks != 1 else values.chunk(0)
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        values = values.cast(values.type.value_type)
     if pa.types.is_timestamp(values.type) and values.type.tz is not None:
         values = values.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us"))
     return pa.nulls(len(values), pa.string()) if pa.types.is_null(values.type) else values

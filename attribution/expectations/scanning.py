@@ -176,10 +176,6 @@ def _nothing(blank: Outcome, why: str) -> Outcome:
 
 def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
     names = ", ".join(scan.terms.held(name) for name in rule.columns)
-    if len(rule.columns) == 1:
-        query = f"select count({names}) = count(distinct {names}) from {scan.relation} where {check.judged}"
-        if _rows(ledger, query, scan.terms)[0][0]:
-            return 0
     query = f"""
         select coalesce(sum(doubles), 0)
         from (select count(*) as doubles from {scan.relation} where {check.judged} group by {names} having count(*) > 1)
