@@ -6,12 +6,14 @@ import csv
 import hashlib
 import json
 from collections import defaultdict
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 from typer.testing import CliRunner
 
 from attribution.cli.prices import app
@@ -336,12 +338,106 @@ def test_a_newer_map_can_be_given_and_its_digest_is_its_version(tmp_path: Path) 
         build_book(tmp_path / "nothing.json")
 
 
-def test_a_negative_price_in_a_given_map_is_refused_by_its_entry(tmp_path: Path) -> None:
-    entry = {"litellm_provider": "newcomer", "input_cost_per_token": -0.000001}
-    (tmp_path / "map.json").write_text(json.dumps({"newcomer/m-1": entry}))
+ENTRY = '{{\n"newcomer/m-0": {{}},\n"newcomer/m-1": {{"litellm_provider": "newcomer", {said}}}\n}}'
 
-    with pytest.raises(ConfigurationError, match="newcomer/m-1"):
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        '"input_cost_per_token": -1e-6',
+        '"input_cost_per_token": "1e-6"',
+        '"input_cost_per_token": true',
+        '"input_cost_per_token": 1e30',
+        '"search_context_cost_per_query": {"search_context_size_low": -1}',
+        '"tiered_pricing": [{"range": [0, 5], "input_cost_per_token": -1}]',
+        '"tiered_pricing": [{"range": [5, 0], "input_cost_per_token": 1e-6}]',
+        '"tiered_pricing": [{"range": [0, 9]}, {"range": [5, 12]}]',
+    ],
+)
+def test_a_given_map_with_a_price_that_cannot_be_right_is_refused_by_file_line_and_entry(
+    said: str, tmp_path: Path
+) -> None:
+    (tmp_path / "map.json").write_text(ENTRY.format(said=said))
+
+    with pytest.raises(ConfigurationError, match=r"map\.json:3: `newcomer/m-1`: "):
         build_book(tmp_path / "map.json")
+
+
+@pytest.mark.parametrize("text", ['{"a": {"x": NaN}}', '{"a": {}, "a": {}}', "[1]", "{"])
+def test_a_given_file_that_is_no_strict_json_object_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text(text)
+
+    for given in ((tmp_path / "map.json", None), (None, tmp_path / "map.json")):
+        with pytest.raises(ConfigurationError, match=r"map\.json: it "):
+            build_book(*given)
+
+
+INTERVAL = {"start": None, "rates": {"input": 1, "output": 2, "valid_from": "2025-01-01", "valid_from_basis": "x"}}
+
+
+@pytest.mark.parametrize(
+    ("intervals", "message"),
+    [
+        ([{**INTERVAL, "rates": {"input": -1, "output": 2}}], "input is -1"),
+        ([{**INTERVAL, "rates": {"input": 1}}], "no input or output price"),
+        ([INTERVAL, {**INTERVAL, "start": "2026-02-01"}, {**INTERVAL, "start": "2026-01-01"}], "after 2026-02-01"),
+        ([{**INTERVAL, "start": "soon"}], "begins at 'soon'"),
+        ([{**INTERVAL, "rates": {"input": 1, "output": 2, "tiers": [{"above": 9}, {"above": 5}]}}], "bounds that rise"),
+        (5, "is not shaped as expected"),
+    ],
+)
+def test_a_given_history_that_cannot_be_right_is_refused_by_its_entry(
+    intervals: Any, message: str, tmp_path: Path
+) -> None:
+    snapshot = {"updated_at": "2026-10-01", "schedules": {"schedule": [], "holidays": {}}}
+    prices = {"newcomer": {"m-1": {"standard": intervals}}}
+    (tmp_path / "history.json").write_text(json.dumps({**snapshot, "prices": prices}))
+
+    with pytest.raises(ConfigurationError, match=message) as error:
+        build_book(None, tmp_path / "history.json")
+    assert "history.json:1: `" in str(error.value)
+
+
+def test_a_file_that_is_no_history_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "history.json").write_text("{}")
+
+    with pytest.raises(ConfigurationError, match="no updated_at, prices, schedules"):
+        build_book(None, tmp_path / "history.json")
+
+
+def test_the_vendored_sources_pass_the_checks_of_given_ones(built: Built, tmp_path: Path) -> None:
+    sources = Path(__file__).parents[1] / "attribution/prices/sources"
+    for prefix in ("litellm-", "model-prices-"):
+        (packed,) = sources.glob(f"{prefix}*.zst")
+        (tmp_path / prefix).write_bytes(zstandard.ZstdDecompressor().decompress(packed.read_bytes(), 200_000_000))
+
+    again = build_book(tmp_path / "litellm-", tmp_path / "model-prices-")
+
+    assert [(r.entry_id, r.meter, r.price) for r in again.book.rates] == [
+        (r.entry_id, r.meter, r.price) for r in built.book.rates
+    ]
+
+
+def test_price_keys_that_no_meter_counts_are_named_by_the_build(tmp_path: Path) -> None:
+    (tmp_path / "map.json").write_text(ENTRY.format(said='"input_cost_per_flurb": 1'))
+
+    assert build_book(tmp_path / "map.json").unread == {"input_cost_per_flurb": 1}
+    assert "not compiled" in CliRunner().invoke(app, ["build"]).output
+
+
+def test_a_book_that_was_edited_or_is_incomplete_is_refused(built: Built, tmp_path: Path) -> None:
+    edited, lost = tmp_path / "edited", tmp_path / "lost"
+    write_book(replace(built.book, rates=built.book.rates[1:]), [], {}, edited)
+    write_book(built.book, [], {}, lost)
+    (lost / "names.parquet").unlink()
+
+    with pytest.raises(ConfigurationError, match="its prices have fingerprint"):
+        read_book(str(edited))
+    with pytest.raises(ConfigurationError, match=r"no names\.parquet"):
+        read_book(str(lost))
+    (lost / "names.parquet").write_bytes(b"no parquet")
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        read_book(str(lost))
 
 
 def test_the_audit_shows_what_a_gateway_claimed_beside_the_list() -> None:

@@ -91,6 +91,9 @@ def build(
         typer.echo(f"{into}: {len(built.book.rates):,} rates, {len(built.conflicts):,} conflicts")
     inputs = ", ".join(f"{name} {version}" for name, version in sorted(built.inputs.items()))
     typer.echo(f"built {built.book.fingerprint} from {inputs}")
+    if built.unread:
+        most = ", ".join(f"{key} ({count})" for key, count in list(built.unread.items())[:3])
+        typer.echo(f"not compiled, as no meter counts their unit: {len(built.unread)} price keys of LiteLLM: {most}, …")
     shipped = shipped_book().fingerprint
     if shipped != built.book.fingerprint:
         typer.echo(f"the shipped book is {shipped}; `attribution prices diff shipped FOLDER` shows what differs")

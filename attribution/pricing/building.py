@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -22,6 +21,7 @@ from attribution.pricing.book import PriceBook, Rate
 from attribution.pricing.merging import Conflict, is_token, merge
 from attribution.pricing.models import find_by_clause, matches
 from attribution.pricing.sources import genai, history, litellm, supplement
+from attribution.pricing.sources.checking import Given, check_map, check_snapshot, read_given
 from attribution.pricing.storing import fingerprint_of
 
 #: Largest decompressed source that is read [bytes].
@@ -38,6 +38,8 @@ class Built:
     conflicts: list[Conflict]
     inputs: dict[str, str]
     given: list[Rate]
+    #: Price keys of the LiteLLM map in units that no meter counts, with how many entries have them.
+    unread: dict[str, int]
 
 
 def folder() -> Traversable:
@@ -48,16 +50,14 @@ def folder() -> Traversable:
 def build_book(litellm_map: Path | None = None, history_snapshot: Path | None = None) -> Built:
     """Compile the book from the installed genai-prices, the vendored or given sources, and the supplements."""
     inputs = {"genai-prices": version("genai-prices")}
-    price_map, inputs["litellm"] = _given(litellm_map) if litellm_map else _vendored("litellm-")
-    snapshot, inputs["model-prices"] = _given(history_snapshot) if history_snapshot else _vendored("model-prices-")
+    price_map, inputs["litellm"] = _given(litellm_map, check_map) if litellm_map else _vendored("litellm-")
+    snapshot, inputs["model-prices"] = (
+        _given(history_snapshot, check_snapshot) if history_snapshot else _vendored("model-prices-")
+    )
     as_of = datetime.fromisoformat(snapshot["updated_at"].replace("Z", "+00:00")).replace(tzinfo=None)
     ours = list(supplement.rates(folder()))
     theirs = list(genai.rates())
     names = list(genai.names())
-    for rate in litellm.rates(price_map, inputs["litellm"]):
-        if rate.price < 0:
-            found = f"{rate.meter} costs {rate.price}"
-            raise ConfigurationError.at(f"litellm {rate.source_entry}", None, found, "a price that is not negative")
     known = PriceBook(theirs, names, genai.fallbacks(), as_of)
     theirs += _named(history.rates(snapshot, inputs["model-prices"]), known)
     theirs += _named(litellm.rates(price_map, inputs["litellm"]), known)
@@ -66,19 +66,20 @@ def build_book(litellm_map: Path | None = None, history_snapshot: Path | None = 
     kept += _uplifted(kept, litellm.uplifts(price_map, inputs["litellm"]), known)
     rates = [replace(rate, price=rate.price.quantize(_PLACES)) for rate in sorted(kept, key=_order)]
     fingerprint = fingerprint_of(rates, names)
-    return Built(PriceBook(rates, names, genai.fallbacks(), as_of, fingerprint), conflicts, inputs, [*ours, *theirs])
+    return Built(
+        PriceBook(rates, names, genai.fallbacks(), as_of, fingerprint),
+        conflicts,
+        inputs,
+        [*ours, *theirs],
+        litellm.unread(price_map),
+    )
 
 
-def _given(path: Path) -> tuple[Any, str]:
-    """Read a source that the user points at; its digest is its version."""
-    try:
-        text = path.read_bytes()
-        content = json.loads(text, parse_float=Decimal)
-    except (OSError, ValueError) as error:
-        raise ConfigurationError.at(str(path), None, f"it cannot be read: {error}", "a JSON file") from error
-    if not isinstance(content, dict):
-        raise ConfigurationError.at(str(path), None, "it is not an object", "a price map or a snapshot")
-    return content, hashlib.sha256(text).hexdigest()[:12]
+def _given(path: Path, check: Callable[[Given], None]) -> tuple[Any, str]:
+    """Read a source that the user points at, checked; its digest is its version."""
+    given = read_given(path)
+    check(given)
+    return given.content, given.version
 
 
 def _vendored(prefix: str) -> tuple[Any, str]:

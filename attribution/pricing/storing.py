@@ -34,13 +34,14 @@ _TYPES = {
     "second_to": pa.int32(),
     "weekdays": pa.int16(),
 }
+_FILES = ("about.json", "rates.parquet", "names.parquet")
 _SCHEMA = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(Rate)])
 
 
 @cache
 def shipped_book() -> PriceBook:
     """Read the book that comes with the package, once."""
-    return read_book(resources.files("attribution") / "prices" / "book")
+    return _read_book(resources.files("attribution") / "prices" / "book")
 
 
 def fingerprint_of(rates: Iterable[Rate], names: Iterable[Name]) -> str:
@@ -97,7 +98,7 @@ def read_book(folder: Traversable | str) -> PriceBook:
     Raises
     ------
     ConfigurationError
-        If there is no book in the folder.
+        If there is no book in the folder, or not the one that its fingerprint names.
 
     Examples
     --------
@@ -107,9 +108,22 @@ def read_book(folder: Traversable | str) -> PriceBook:
     16
     """
     folder = Path(folder) if isinstance(folder, str) else folder
-    if not (folder / "about.json").is_file():
-        expected = "about.json, rates.parquet and names.parquet, as `attribution prices build --into` writes them"
-        raise ConfigurationError.at(str(folder), None, "there is no price book here", expected)
+    expected = "about.json, rates.parquet and names.parquet, as `attribution prices build --into` writes them"
+    missing = [name for name in _FILES if not (folder / name).is_file()]
+    if missing:
+        found = f"there is no price book here: no {', '.join(missing)}"
+        raise ConfigurationError.at(str(folder), None, found, expected)
+    try:
+        book = _read_book(folder)
+    except (KeyError, ValueError, TypeError, pa.ArrowException) as error:
+        raise ConfigurationError.at(str(folder), None, f"the price book cannot be read: {error}", expected) from error
+    if (found := fingerprint_of(book.rates, book.names)) != book.fingerprint:
+        said = f"its prices have fingerprint {found}, about.json says {book.fingerprint}"
+        raise ConfigurationError.at(str(folder), None, said, "a book that nobody edited; build it again")
+    return book
+
+
+def _read_book(folder: Traversable) -> PriceBook:
     about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
     names = _table(folder / "names.parquet")
     clauses = zip(names["provider"], names["model"], names["clause"], strict=True)

@@ -107,6 +107,18 @@ def rates(price_map: Mapping[str, Any], version: str) -> Iterator[Rate]:
             yield from _bounded(_telling(found))
 
 
+def unread(price_map: Mapping[str, Any]) -> dict[str, int]:
+    """Return the price keys that no row is made of, each with the entries that have it, most first."""
+    base = Rate("", "", "input", Decimal(0), 1)
+    found: dict[str, int] = {}
+    for entry in price_map.values():
+        for key, value in entry.items():
+            is_price = "cost" in key and isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+            if is_price and _priced(base, key, Decimal(value), "") is None:
+                found[key] = found.get(key, 0) + 1
+    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+
+
 def uplifts(price_map: Mapping[str, Any], version: str) -> Iterator[Uplift]:
     """Yield the regional surcharges of the map."""
     for key, entry in price_map.items():
