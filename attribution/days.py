@@ -61,3 +61,27 @@ def complete_days(ledger: Ledger) -> list[tuple[date, bool]]:
     first = min(ends)
     days = [first + timedelta(days=place) for place in range((last - first).days + 1)]
     return [(day, day in ends) for day in days]
+
+
+def latest_month(ledger: Ledger) -> str:
+    """Return the last month that has calls, or, where no call has a time, the last one that has a bill.
+
+    Raises
+    ------
+    LedgerError
+        If there is neither.
+
+    Examples
+    --------
+    >>> import attribution as at
+    >>> at.latest_month(at.build_ledger(at.sample_path("traces/captured"), quiet=True))
+    '2026-11'
+    """
+    for said in (
+        "select strftime(max(started_at), '%Y-%m') from cost_event",
+        "select coalesce(max(billing_period), strftime(max(period_start), '%Y-%m')) from bill_line",
+    ):
+        month = ledger.value(said)
+        if month is not None:
+            return str(month)
+    raise LedgerError.empty("dated calls and no bills", "Load exports first.")

@@ -102,6 +102,27 @@ def lab_command(
     return [*command, *([] if browser else ["--no-browser"]), *more]
 
 
+def voila_command(
+    folder: str | os.PathLike[str], port: int | None = None, *, browser: bool = True, more: Iterable[str] = ()
+) -> tuple[list[str], dict[str, str]]:
+    """Return the command that shows the notebooks of a folder as pages without code, and the environment it needs.
+
+    The page comes from our own template: Voila's asks a public server for icons, ours asks no server for anything.
+    Without `port` Voila takes 8866 or a free one near it. `more` are Voila's own options.
+
+    Raises
+    ------
+    QuestionError
+        Without the `notebooks` extra.
+    """
+    if importlib.util.find_spec("voila") is None:
+        raise QuestionError.no_extra("Voila", "notebooks")
+    command = [sys.executable, "-m", "voila", os.fspath(folder), "--template=attribution", "--classic-tree"]
+    command += [] if port is None else [f"--port={port}"]
+    places = [str(Path(__file__).parent / "templates" / "jupyter"), *filter(None, [os.environ.get("JUPYTER_PATH")])]
+    return [*command, *([] if browser else ["--no-browser"]), *more], {"JUPYTER_PATH": os.pathsep.join(places)}
+
+
 def build(paths: Iterable[str | os.PathLike[str]]) -> None:
     """Execute notebooks in place and keep what is the same tomorrow: outputs, counts, no times, no widget state."""
     for path in map(Path, paths):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import pandas as pd
 import pyarrow as pa
 
+from attribution import showing
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger, as_frame
 
@@ -32,6 +34,24 @@ class CoverageTrend:
     changes: pd.DataFrame
     parameters: str
 
+    @property
+    def headline(self) -> str:
+        """The changes in one sentence, or why there is none."""
+        if len(self.days) < 2 * MIN_DAYS:
+            told = showing.count(len(self.days), "day")
+            return f"{told} with priced calls: a change of level needs {2 * MIN_DAYS}, {MIN_DAYS} on either side."
+        if self.changes.empty:
+            return (
+                f"No day in {len(self.days)} after which the share not declared stays at another level: "
+                f"it moves from day to day by more than any lasting step ({self.parameters})."
+            )
+        told = "; ".join(
+            f"from {row['first_day']} on {_percent(row['after'])} in place of {_percent(row['before'])} "
+            f"({'worse' if row['is_worse'] else 'better'})"
+            for row in showing.rows(self.changes)
+        )
+        return f"The share not declared changed its level: {told}. Means of the days; {self.parameters}."
+
 
 def coverage_trend(ledger: Ledger, *, penalty: float = PENALTY) -> CoverageTrend:
     """Show the share not declared by day, and the days on which its level changed (PELT, by `ruptures`).
@@ -51,9 +71,7 @@ def coverage_trend(ledger: Ledger, *, penalty: float = PENALTY) -> CoverageTrend
     Raises
     ------
     QuestionError
-        If the penalty is not positive.
-    ImportError
-        Without the `statistics` extra, which brings `ruptures`.
+        If the penalty is not positive, or without `ruptures`, which the extras `notebooks` and `statistics` bring.
 
     Examples
     --------
@@ -99,7 +117,11 @@ def _levels(shares: list[float], penalty: float) -> list[tuple[int, int, int]]:
     import math
 
     import numpy as np
-    import ruptures
+
+    try:
+        import ruptures
+    except ImportError as error:
+        raise QuestionError.no_extra("ruptures", "statistics") from error
 
     signal = np.asarray(shares, dtype=float)
     steps = np.diff(signal)
@@ -112,6 +134,10 @@ def _levels(shares: list[float], penalty: float) -> list[tuple[int, int, int]]:
     )
     bounds = [0, *ends]
     return [(bounds[i - 1], bounds[i], bounds[i + 1]) for i in range(1, len(bounds) - 1)]
+
+
+def _percent(value: float) -> str:
+    return showing.share(Decimal(str(value)))
 
 
 def _ratio(part: object, whole: object) -> float:

@@ -223,4 +223,6 @@ def wait_for_other(page: Any, answer: Any, before: str) -> None:
     raise AssertionError("the answer did not change")
 
 
-VOILA = ["voila", "--no-browser", "--port=PORT", "--Voila.ip=127.0.0.1", "--show_tracebacks=True"]
+#: As a user would call it; Voila's own options stand at the end.
+VOILA = ["attribution", "lab", ".", "--voila", "--no-browser", "--port=PORT"]
+VOILA += ["--Voila.ip=127.0.0.1", "--show_tracebacks=True"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import attribution as at
 from attribution import schema
 from attribution.anomalies import Anomalies, find_anomalies, pick_anomaly
 from attribution.anomalies.localization import locate
@@ -324,6 +326,25 @@ def test_an_event_that_is_not_there_is_refused_with_how_many_there_are(found: An
         find_anomalies(company()).series_of()
     with pytest.raises(QuestionError, match="`by` was 'colour'"):
         found.explanations[0].waterfall("colour")  # type: ignore[union-attr]
+
+
+def test_a_page_on_data_without_an_event_says_why_and_has_nothing_to_draw() -> None:
+    young, calm = ledger_of(call("a", list_cost="1")), company()
+
+    for ledger, why in (
+        (young, "this ledger has no 22 complete days, which scoring needs: it has 1"),
+        (calm, "No unu"),
+    ):
+        found = at.look_for_anomalies(ledger, "owner_team")
+        picked = at.pick_anomaly(ledger, found, 5)
+        assert picked.said == found.why
+        assert found.why.startswith(why)
+        assert html.escape(why) in found._repr_html_()
+        assert (picked.series.empty, picked.members.empty, picked.requests.empty) == (True, True, True)
+        assert found.listed().empty
+    assert at.look_for_anomalies(calm).events.empty
+    with pytest.raises(LedgerError, match="22 complete days"):
+        find_anomalies(young)
 
 
 def test_events_are_listed_as_people_read_them(found: Anomalies) -> None:

@@ -23,13 +23,18 @@ MOVES = {
     "00_quick_start": ("team", "research", "paper-digest"),
     "05_bring_your_own_data": ("file", "direct/research_2026-08.csv", "none recognises it"),
 }
-VOILA_ICONS = "https://cdn.jsdelivr.net/npm/@fortawesome/"
-HOSTILE_CELLS = """
+HOSTILE_FILE = "<img src=x onerror=window.hacked=3>.csv"
+HOSTILE_CELLS = f"""
 import pandas as pd
 import attribution as at
 from attribution import charts, widgets
 charts.enable()
-ledger = at.build_ledger("hostile.csv", quiet=True)
+ledger = at.build_ledger("{HOSTILE_FILE}")
+at.price_events(ledger)
+---
+at.inspect("{HOSTILE_FILE}")
+---
+at.validate(ledger)
 ---
 at.audit(ledger)
 ---
@@ -44,6 +49,8 @@ charts.fan_out(at.fan_out(ledger, "t1"))
 widgets.spend_explorer(ledger)
 ---
 widgets.trace_explorer(ledger)
+---
+widgets.file_picker(".")
 """
 
 
@@ -51,8 +58,12 @@ def write_hostile(folder: Path) -> None:
     """Write a table whose every name is an attack, and a notebook that shows it in every way there is."""
     call = {"timestamp": "2026-10-05T12:00:00Z", "trace_id": "t1", "provider": "openai", "model": "gpt-5-mini"}
     names = dict.fromkeys(("owner_team", "workflow_id", "feature"), HOSTILE)
-    rows = [call | names | {"call_id": f"c{n}", "input_tokens": 1000 + n, "output_tokens": 10} for n in range(3)]
-    pd.DataFrame(rows).to_csv(folder / "hostile.csv", index=False)
+    models = ("gpt-5-mini", "gpt-5-mini", HOSTILE)
+    rows = [
+        call | names | {"model": models[n]} | {"call_id": f"c{n}", "input_tokens": 1000 + n, "output_tokens": 10}
+        for n in range(3)
+    ]
+    pd.DataFrame(rows).to_csv(folder / HOSTILE_FILE, index=False)
     cells = [
         {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [], "source": source.strip()}
         for source in HOSTILE_CELLS.split("---")
@@ -129,13 +140,19 @@ def test_hostile_names_are_shown_and_run_nowhere_in_jupyterlab(browser: Any, lab
         seen.assert_nothing()
 
 
-def test_a_notebook_is_a_page_in_voila(browser: Any, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    command = [*browsing.VOILA, "00_quick_start.ipynb"]
-    with (
-        browsing.serving(command, folder, tmp_path_factory.mktemp("voila"), "/voila/static/voila.js") as address,
-        browsing.opened(browser, height=4000) as (page, seen),
-    ):
-        page.goto(f"{address}/")
+@pytest.fixture(scope="module")
+def voila(folder: Path, browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("voila")
+    with browsing.serving(browsing.VOILA, folder, home, "/voila/static/voila.js") as address:
+        yield address
+
+
+def test_a_notebook_is_a_page_in_voila_that_asks_no_server_for_anything(browser: Any, voila: str) -> None:
+    with browsing.opened(browser, height=4000) as (page, seen):
+        page.goto(f"{voila}/")
+        page.get_by_text("00_quick_start").first.wait_for()
+        browsing.keep(page, "voila")
+        page.goto(f"{voila}/voila/render/00_quick_start.ipynb")
         panel = page.locator(".widget-vbox").first
         panel.wait_for()
         answer = panel.locator(".widget-html-content").last
@@ -147,15 +164,25 @@ def test_a_notebook_is_a_page_in_voila(browser: Any, folder: Path, tmp_path_fact
 
         assert page.locator(".jp-RenderedSVG").count() == 3
         assert page.locator("text=Traceback").count() == 0
-        # Voila's own page asks a public server for its icons, which nothing here shows; ours asks for nothing.
-        assert [address for address in seen.left_the_machine if not address.startswith(VOILA_ICONS)] == []
-        assert [error for error in seen.errors if VOILA_ICONS not in error] == []
-        assert seen.dialogs == []
+        seen.assert_nothing()
+
+
+def test_hostile_names_are_shown_and_run_nowhere_in_voila(browser: Any, voila: str) -> None:
+    with browsing.opened(browser, height=4000) as (page, seen):
+        page.goto(f"{voila}/voila/render/hostile.ipynb")
+        page.locator(".widget-vbox").nth(2).wait_for()
+        page.get_by_text("window.hacked=1").first.wait_for(state="attached")
+        page.wait_for_timeout(1000)
+        browsing.keep(page, "voila_hostile")
+
+        assert page.locator("text=Traceback").count() == 0
+        assert page.evaluate("() => window.hacked ?? 0") == 0
+        seen.assert_nothing()
 
 
 def test_the_report_is_a_printable_page_without_network_or_script(browser: Any, folder: Path, tmp_path: Path) -> None:
-    ledger = at.build_ledger(folder / "hostile.csv", quiet=True)
-    reports.write(reports.render(ledger, at.audit(ledger), paths=["hostile.csv"]), tmp_path / "report.html")
+    ledger = at.build_ledger(folder / HOSTILE_FILE, quiet=True)
+    reports.write(reports.render(ledger, at.audit(ledger), paths=[HOSTILE_FILE]), tmp_path / "report.html")
     with browsing.opened(browser, offline=True) as (page, seen):
         page.goto((tmp_path / "report.html").as_uri())
         assert page.get_by_text("window.hacked=1").count() > 0

@@ -288,6 +288,21 @@ def test_many_steps_are_summed_up_and_still_lead_to_the_end() -> None:
     assert bars[-1]["end"] == 10 + sum(range(61))
 
 
+def test_a_long_step_is_named_whole_on_two_lines() -> None:
+    name = "Prepaid usage: what the invoice leaves out because it was paid ahead of it"
+    steps = pd.concat([STEPS.head(1), STEPS.iloc[1:2].assign(label=name), STEPS.tail(1)])
+
+    chart = charts.waterfall(steps)
+
+    assert values(chart, "label")[:3] == ["ledger", name, "invoice"]
+    svg = charts.to_svg(chart)
+    assert ">Prepaid usage: what the invoice leaves</tspan>" in svg
+    assert ">out because it was paid ahead of it</tspan>" in svg
+    short = charts.waterfall(STEPS)
+    assert short.to_dict()["height"] == {"step": 27}
+    assert "tspan" not in charts.to_svg(short)
+
+
 def test_families_of_drivers_add_up_to_the_change_open_or_not() -> None:
     total = sum(DRIVERS["effect"], Decimal(0))
 

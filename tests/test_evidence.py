@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -275,3 +276,24 @@ def test_the_first_bad_day_is_named() -> None:
         {"first_day": "2026-09-19", "before": 0.0, "after": 0.1, "is_worse": True}
     ]
     assert "PELT" in trend.parameters
+    assert trend.headline.startswith(
+        "The share not declared changed its level: from 2026-09-19 on 10.0 % in place of 0.0 % (worse)."
+    )
+
+
+def test_without_a_change_of_level_the_trend_says_why() -> None:
+    def days(number: int) -> Ledger:
+        return ledger_of(*(call(f"{n}", started_at=datetime(2026, 9, 1) + timedelta(days=n)) for n in range(number)))
+
+    assert coverage_trend(days(4)).headline == (
+        "4 days with priced calls: a change of level needs 6, 3 on either side."
+    )
+    assert coverage_trend(days(9)).headline.startswith("No day in 9 after which the share not declared stays at")
+
+
+def test_without_ruptures_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ruptures", None)
+    calls = [call(f"{n}", started_at=datetime(2026, 9, 1) + timedelta(days=n)) for n in range(9)]
+
+    with pytest.raises(QuestionError, match=r"pip install 'attribution\[statistics\]'"):
+        coverage_trend(ledger_of(*calls))

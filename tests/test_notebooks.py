@@ -78,6 +78,30 @@ def test_charts_are_kept_live_and_as_pictures_without_widget_state(book: dict[st
     assert not any("application/vnd.jupyter.widget-view+json" in bundle for bundle in bundles)
 
 
+def test_beside_every_widget_stands_what_its_plain_function_answers(book: dict[str, Any]) -> None:
+    widgets = [
+        place for place, cell in enumerate(book["cells"]) if re.search(r"^widgets\.\w+_\w*r\(", source_of(cell), re.M)
+    ]
+    told = [place for place in widgets if not is_static(next_code(book, place))]
+
+    assert widgets
+    assert [source_of(book["cells"][place]) for place in told] == []
+
+
+def source_of(cell: dict[str, Any]) -> str:
+    return "".join(cell["source"]) if cell["cell_type"] == "code" else ""
+
+
+def next_code(book: dict[str, Any], place: int) -> dict[str, Any]:
+    return next(dict(cell) for cell in book["cells"][place + 1 :] if cell["cell_type"] == "code")
+
+
+def is_static(cell: dict[str, Any]) -> bool:
+    """Whether a reader sees an answer below the cell without running it."""
+    outputs = cell["outputs"]
+    return any("text" in o or {"text/html", "image/png"} & set(o.get("data", {})) for o in outputs)
+
+
 def test_nothing_names_a_machine_or_a_day_of_running(book: dict[str, Any]) -> None:
     texts = [
         "".join(value)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+import attribution as at
 from attribution import notebooks
 
 #: The kernel runs this before the first cell: its clock is more than a year ahead, over a leap day and a clock change.
@@ -41,3 +43,31 @@ def test_the_other_day_is_one(tmp_path: Path) -> None:
     told = notebooks.execute(tmp_path / "clock.ipynb")
 
     assert f"{(datetime.now() + timedelta(days=500)).year} NZST" in told
+
+
+OTHERS = {
+    "00_quick_start": {"over": "month"},
+    "01_ten_trace_audit": {"traces": 3, "seed": 7, "by": "month"},
+    "02_provider_reconciliation": {"provider": "openai"},
+    "03_team_chargeback": {"team": "nobody here", "period": None},
+    "04_anomaly_decomposition": {"number": 9, "by": "model"},
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_story_runs_on_other_data_with_other_parameters(name: str, tmp_path: Path) -> None:
+    from papermill.iorw import load_notebook_node
+    from papermill.parameterize import parameterize_notebook
+
+    source = next(path for path in notebooks.shipped() if path.stem == name)
+    book = load_notebook_node(str(source))
+    told = parameterize_notebook(
+        book, {"paths": [str(Path(at.sample_path("traces/captured")).resolve())], **OTHERS[name]}
+    )
+    (tmp_path / "told.ipynb").write_text(notebooks.as_text(told), encoding="utf-8")
+
+    shown = json.loads(notebooks.execute(tmp_path / "told.ipynb"))
+
+    outputs = [output for cell in shown["cells"] for output in cell.get("outputs", [])]
+    assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
+    assert sum("text/html" in output.get("data", {}) for output in outputs) >= 3

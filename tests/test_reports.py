@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import html
 import re
+import sys
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -87,6 +89,58 @@ def test_the_sections_are_the_answers_of_their_questions(company: Ledger) -> Non
         assert not row["amount"] or f"{row['label']} {showing.dollars(row['amount'])}" in text
     assert f"--period 2026-10 --rules {rules}" in text
     assert reports.render(company, at.audit(company), paths=["acme"], period="2026-10", rules=rules) == page
+
+
+def test_the_patterns_of_the_company_are_its_calls_recounted_one_by_one(company: Ledger) -> None:
+    rows = showing.rows(at.audit(company).patterns)
+    calls = company.rows(
+        """
+        select cost_event.api_key_id, case when owner_evidence not in ('none', 'rule') then cost_event.owner_team end,
+            coalesce(list_cost, priced_part, 0), min(key.owner_team)
+        from cost_event left join key on kind in ('api_key', 'virtual_key') and is_shared is not true
+            and key_id in (api_key_id, project_id) and started_at >= coalesce(valid_from, timestamp '1970-01-01')
+            and started_at < coalesce(valid_to, timestamp '2999-12-31')
+        group by event_id, 1, 2, 3
+        """
+    )
+    spent: dict[str, dict[str, Decimal]] = {}
+    for key, owner, cost, _ in calls:
+        if key and owner:
+            teams = spent.setdefault(key, {})
+            teams[owner] = teams.get(owner, Decimal(0)) + cost
+    holders = {key: max(teams, key=lambda team: (teams[team], team)) for key, teams in spent.items()}
+    told = dict.fromkeys(("right", "wrong", "not_at_all", "cannot_be_judged"), Decimal(0))
+    for key, owner, cost, registered in calls:
+        team = registered or holders.get(key)
+        verdict = "not_at_all" if team is None else "right" if team == owner else "wrong"
+        told["cannot_be_judged" if owner is None else verdict] += cost
+
+    assert {part: rows[1][part] for part in told} == told
+    shares = showing.rows(at.measure_coverage(company))[0]
+    assert all(sum(row[part] for part in told) == shares["list_cost"] for row in rows)
+    assert (rows[0]["not_at_all"], rows[4]["right"], rows[4]["not_at_all"]) == (
+        shares["list_cost"],
+        shares["list_cost"] - shares["unowned"],
+        shares["unowned"],
+    )
+    assert [showing.dollars(row["right"]) for row in rows] == ["$0.00", "$20.05", "$10.94", "$24.55", "$50.29"]
+    assert [showing.dollars(row["wrong"]) for row in rows] == ["$0.00", "$24.53", "$2.87", "$0.1358", "$0.00"]
+    assert [row["is_shown"] for row in rows] == [True, False, False, True, False]
+
+
+def test_the_page_says_when_the_level_of_what_is_not_declared_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def days(first_bad: int) -> Ledger:
+        owners = [None if n >= first_bad else "support" for n in range(30)]
+        times = [datetime(2026, 9, 1) + timedelta(days=n) for n in range(30)]
+        return ledger_of(
+            *(call(f"{n}", started_at=t, owner_team=o) for n, (t, o) in enumerate(zip(times, owners, strict=True)))
+        )
+
+    worse, steady = days(18), days(30)
+    assert "from 2026-09-19 on 100.0 % in place of 0.0 % (worse)" in text_of(reports.render(worse, at.audit(worse)))
+    assert at.coverage_trend(steady).headline in text_of(reports.render(steady, at.audit(steady)))
+    monkeypatch.setitem(sys.modules, "ruptures", None)
+    assert "pip install 'attribution[statistics]'" in text_of(reports.render(worse, at.audit(worse)))
 
 
 def test_the_page_conserves_records(ledger: Ledger, page: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import attribution as at
-from attribution import widgets
+from attribution import showing, widgets
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
 from tests.examples import call, ledger_of
@@ -64,6 +64,32 @@ def test_a_choice_of_team_shows_what_the_plain_question_answers(weeks: Ledger) -
     panel.controls["provider"].value = "openai"
     assert widgets.explore_spend(weeks, team="search", provider="openai").empty
     assert "No call of this team and provider is in this period." in panel.html
+
+
+def test_a_period_is_chosen_alone_and_later_cells_can_ask_which(weeks: Ledger) -> None:
+    panel = widgets.period_selector(weeks, over="week")
+    assert panel.chosen["period"] is None
+
+    panel.controls["period"].value = "2026-W41"
+
+    rows = widgets.explore_spend(weeks, period="2026-W41", by="owner_team")
+    assert [showing.dollars(cost) for cost in rows["list_cost"]] == ["$8.00", "$6.00", "$1.00"]
+    assert all(showing.dollars(cost) in panel.html for cost in rows["list_cost"])
+    again = widgets.period_selector(weeks, over="week")
+    assert (again.chosen["period"], again.html) == ("2026-W41", panel.html)
+
+
+def test_a_team_is_chosen_alone_and_stays_chosen_when_the_cell_runs_again(weeks: Ledger) -> None:
+    panel = widgets.team_selector(weeks, "search")
+    assert "rank" in panel.html
+    assert "draft" not in panel.html[panel.html.index("<table") :]
+
+    panel.controls["team"].value = "support"
+
+    assert widgets.team_selector(weeks, "search").chosen["team"] == "support"
+    rows = widgets.explore_spend(weeks, team="support", by="feature")
+    assert list(rows["feature"]) == ["draft"]
+    assert showing.dollars(rows["list_cost"].item()) in panel.html
 
 
 def test_moving_the_threshold_changes_which_weeks_pass(weeks: Ledger) -> None:
@@ -161,6 +187,16 @@ def test_opening_a_family_of_drivers_changes_the_picture_and_not_the_change() ->
     assert panel.html != before
     assert panel.html.count("<img") == 1
     assert all("Spend rose 67 % ($4.00)" in html for html in (before, panel.html))
+
+
+def test_two_periods_that_cannot_be_compared_are_a_sentence(weeks: Ledger) -> None:
+    said, steps = widgets.compare_periods(weeks, "2026-W40", "2026-W41")
+    assert said == at.explain_change(weeks, "2026-W40", "2026-W41").headline
+    assert list(steps["kind"])[-1] == "total"
+
+    said, steps = widgets.compare_periods(weeks, "2025-W01", "2026-W41", {"owner_team": "support"})
+    assert said.startswith("this ledger has no ")
+    assert steps.empty
 
 
 def test_without_an_unusual_day_the_picker_says_so() -> None:

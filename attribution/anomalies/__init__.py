@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from attribution.anomalies.finding import Anomalies, find_anomalies
+from attribution.anomalies.finding import Anomalies, find_anomalies, look_for_anomalies
 from attribution.anomalies.picking import PickedAnomaly, pick_anomaly
 
-__all__ = ["Anomalies", "PickedAnomaly", "find_anomalies", "pick_anomaly"]
+__all__ = ["Anomalies", "PickedAnomaly", "find_anomalies", "look_for_anomalies", "pick_anomaly"]

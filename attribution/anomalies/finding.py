@@ -27,7 +27,7 @@ from attribution.anomalies.series import (
     whole_median,
 )
 from attribution.days import complete_days, daily_costs
-from attribution.errors import QuestionError
+from attribution.errors import LedgerError, QuestionError
 from attribution.explanations import Explanation
 from attribution.explanations.answers import NO_FORMULA
 from attribution.ledger import Ledger, as_frame
@@ -48,6 +48,7 @@ _CENT_OF_CENT = Decimal("0.0001")
 #: What a cause may be described by, among the columns of an explanation's leaves.
 ATTRIBUTES = ("owner_team", "workflow_id", "feature", "model", "service_tier", "role")
 
+_JUDGED = ("expected", "low", "high", "score", "is_alert")
 #: Short cells are not broken to make room for the sentences.
 _WHOLE = ' style="white-space:nowrap"'
 
@@ -75,6 +76,8 @@ class Anomalies:
     series: pd.DataFrame
     explanations: tuple[Explanation | None, ...]
     slices: tuple[Mapping[str, Any], ...] = ()
+    #: Why there is no event, where there is none.
+    why: str = "No unusual day and no sustained rise in the complete days of this data."
 
     def choices(self) -> list[tuple[str, int]]:
         """Return what an event is called and its number, from 1 on, in the order of `events`."""
@@ -143,7 +146,7 @@ class Anomalies:
         )
         heads = "".join(f"<th>{html.escape(name)}</th>" for name in ("slice", "days", "excess", "cause", "why"))
         if not rows:
-            return "<p>No unusual day and no sustained rise in the complete days of this data.</p>"
+            return f"<p>{html.escape(self.why)}</p>"
         return f'<table class="{NO_FORMULA}"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
 
     def _cells(self) -> list[tuple[str, ...]]:
@@ -217,6 +220,19 @@ def find_anomalies(
     ]
     events = _event_frame(levels, [(scored[depth][0], depth, event, alert) for depth, event, alert in chosen], why)
     return Anomalies(levels, events, _series_frame(levels, scored), tuple(why), slices)
+
+
+def look_for_anomalies(ledger: Ledger, *by: str, period: str | None = None) -> Anomalies:
+    """Find unusual days as `find_anomalies` does; a ledger too young for it has no event, and `why` says so.
+
+    For pages that are drawn on any data; a gate asks `find_anomalies`, which refuses to judge without history.
+    """
+    try:
+        return find_anomalies(ledger, *by, period=period)
+    except LedgerError as error:
+        levels = tuple(schema.require(by)) or LEVELS
+        series = pd.DataFrame(columns=[*levels, "level", "day", "cost", *_JUDGED])
+        return Anomalies(levels, _event_frame(levels, [], []), series, (), why=str(error))
 
 
 def _score_level(

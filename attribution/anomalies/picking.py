@@ -35,7 +35,7 @@ class PickedAnomaly:
     series
         The slice's days, as `Anomalies.series_of` returns them.
     explanation
-        The decomposition against the mean of the same weekdays in the weeks before.
+        The decomposition against the mean of the same weekdays in the weeks before; None without an event.
     families, drivers
         The two waterfalls of it.
     driver
@@ -49,7 +49,7 @@ class PickedAnomaly:
     name: str
     said: str
     series: pd.DataFrame
-    explanation: Explanation
+    explanation: Explanation | None
     families: pd.DataFrame
     drivers: pd.DataFrame
     driver: str
@@ -88,7 +88,8 @@ def pick_anomaly(
     Returns
     -------
     PickedAnomaly
-        `said`, `series`, `explanation`, `families`, `drivers`, `driver`, `members`, `requests`.
+        `said`, `series`, `explanation`, `families`, `drivers`, `driver`, `members`, `requests`. Where nothing unusual
+        was found, `said` is why, and the frames have no row.
 
     Raises
     ------
@@ -97,6 +98,8 @@ def pick_anomaly(
     LedgerError
         If the data do not reach back a week before the event, so that nothing can be compared.
     """
+    if found.events.empty:
+        return _nothing(ledger, found, by or _finer(found, 1))
     series, (name, _) = found.series_of(number), found.choices()[number - 1]
     row, where = found.events.iloc[number - 1], found.slices[number - 1]
     explained = found.explanations[number - 1] or explain_days(
@@ -116,6 +119,21 @@ def pick_anomaly(
         driver=chosen,
         members=_members(explained, chosen, by or _finer(found, int(row["level"])), n),
         requests=requests,
+    )
+
+
+def _nothing(ledger: Ledger, found: Anomalies, by: str) -> PickedAnomaly:
+    steps = pd.DataFrame(columns=["label", "kind", "start", "end"])
+    return PickedAnomaly(
+        name="no event",
+        said=found.why,
+        series=found.series.iloc[:0].drop(columns=[*found.by, "level"]).assign(is_event=False, slice=""),
+        explanation=None,
+        families=steps,
+        drivers=steps,
+        driver="nothing",
+        members=pd.DataFrame(columns=[by, "cost_before", "cost_after", "change", "effect"]),
+        requests=show_requests(ledger, "1970"),
     )
 
 

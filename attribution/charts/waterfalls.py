@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _KINDS = {"total": GREY, "adds": ORANGE, "takes away": GREEN}
 #: More steps than this nobody reads; the smallest are summed up.
 _MAX_STEPS = 24
+#: Longer names of steps are cut; what is longer than a line stands on two.
+_MAX_LABEL, _LINE = 84, 42
 #: In which order a change is told: how much, with what, on what, at what price.
 FAMILIES = ("volume", "usage", "mix", "price", "portfolio", "coverage")
 
@@ -123,7 +125,7 @@ def _drawn(bars: list[dict[str, Any]], title: str, subtitle: str, cost_name: str
 
     if not bars:
         return nothing(title, "There is no step to show: both totals are the same or nothing was compared.")
-    labels = distinct([showing.visible(bar["label"], 40) for bar in bars])
+    labels = distinct([showing.visible(bar["label"], _MAX_LABEL) for bar in bars])
     rows = [_row(bar, label, place) for place, (bar, label) in enumerate(zip(bars, labels, strict=True))]
     rows = plain_rows(rows)
     lowest = min([0.0, *(min(row["start"], row["end"]) for row in rows)])
@@ -132,7 +134,7 @@ def _drawn(bars: list[dict[str, Any]], title: str, subtitle: str, cost_name: str
     width = (highest - lowest) or 1
     axis["scale"] = alt.Scale(domain=[lowest - 0.16 * width * (lowest < 0), highest + 0.2 * width], nice=False)
     base = alt.Chart(data(rows)).encode(
-        y=alt.Y("label:N", sort=labels, title=None, scale=alt.Scale(domain=labels), axis=alt.Axis(labelLimit=300)),
+        y=alt.Y("label:N", sort=labels, title=None, scale=alt.Scale(domain=labels), axis=_label_axis()),
         tooltip=[
             alt.Tooltip("label:N", title="step"),
             alt.Tooltip("shown:N", title=cost_name),
@@ -147,6 +149,7 @@ def _drawn(bars: list[dict[str, Any]], title: str, subtitle: str, cost_name: str
         color=alt.Color("kind:N", title=None, scale=colors, legend=alt.Legend(orient="top")),
     )
     text = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(x="right:Q", text="shown:N")
+    step = 27 if max(map(len, labels)) <= _LINE else 36
     zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x="zero:Q")
     joint = (
         base.mark_tick(orient="vertical", thickness=1, color=INK, height={"band": 1}).encode(
@@ -154,8 +157,19 @@ def _drawn(bars: list[dict[str, Any]], title: str, subtitle: str, cost_name: str
         )  # where the next begins
     )
     return finish(
-        alt.layer(alt.layer(bar, joint, text), zero).properties(width=520, height=alt.Step(27)), title, subtitle
+        alt.layer(alt.layer(bar, joint, text), zero).properties(width=520, height=alt.Step(step)), title, subtitle
     )
+
+
+def _label_axis() -> alt.Axis:
+    """Break long names of steps in two at a space: a step whose end is cut cannot be told from its neighbour."""
+    import altair as alt
+
+    label = "datum.label"
+    place = f"(floor(length({label}) / 2) - 4)"
+    space = f"indexof(slice({label}, {place}), ' ')"
+    halves = f"[slice({label}, 0, {place} + {space}), slice({label}, {place} + {space} + 1)]"
+    return alt.Axis(labelExpr=f"length({label}) > {_LINE} && {space} >= 0 ? {halves} : {label}", labelLimit=340)
 
 
 def _row(bar: dict[str, Any], label: str, place: int) -> dict[str, Any]:

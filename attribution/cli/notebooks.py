@@ -40,6 +40,7 @@ def open_lab(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Where to work; what is there is kept.")] = DEFAULT_LAB,
     port: Annotated[int | None, typer.Option("--port", help="A fixed port; without it JupyterLab chooses.")] = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Only serve; print the address.")] = False,
+    voila: Annotated[bool, typer.Option("--voila", help="Show them as pages without code, in Voila.")] = False,
 ) -> None:
     """Open JupyterLab on a copy of the guided notebooks with the sample company; its own options are passed on."""
     import os
@@ -47,9 +48,14 @@ def open_lab(
 
     from attribution import notebooks
 
-    command = notebooks.lab_command(folder, port, browser=not no_browser, more=ctx.args)
+    environment = dict(os.environ)
+    if voila:
+        command, settings = notebooks.voila_command(folder, port, browser=not no_browser, more=ctx.args)
+        environment |= settings
+    else:
+        command = notebooks.lab_command(folder, port, browser=not no_browser, more=ctx.args)
     books = notebooks.prepare(folder)
     typer.echo(f"{len(books)} notebooks and sample_data/acme in {folder}; begin with {books[0].name}. Stop: Ctrl-C.")
     sys.stdout.flush()
-    # JupyterLab takes this process over, so that what stops or signals the one reaches the other.
-    os.execv(command[0], command)
+    # The server takes this process over, so that what stops or signals the one reaches the other.
+    os.execve(command[0], command, environment)

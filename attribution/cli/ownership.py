@@ -101,7 +101,7 @@ def show_trend(paths: Paths, config: Config = None, as_json: AsJson = False) -> 
         screen.print_json({"command": "trend", "parameters": found.parameters, **rows})
         return
     _print("levels", found.changes)
-    screen.say(f"{len(found.days)} days; {found.parameters}.")
+    screen.say(found.headline)
 
 
 def _answer(command: str, frame: pd.DataFrame, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from attribution.inspecting.scanning import Scan
 from attribution.reading import Limits, Read, Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Inspection:
     """What was found in one file or frame; nothing of it is in any ledger.
 
@@ -38,7 +38,7 @@ class Inspection:
     faults: pd.DataFrame
     notes: list[str] = field(default_factory=list)
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
@@ -69,7 +69,8 @@ class Inspection:
         said = [line for line in rest if line.startswith(("Source", "Units", "Nesting", "Notes", "Set aside"))]
         body = "".join(f"<li>{html.escape(line)}</li>" for line in said)
         examples = pd.DataFrame(self.examples).fillna("")
-        tables = "".join(_table(each) for each in (self.coverage, examples) if not each.empty)
+        coverage = self.coverage.assign(share=[f"{share} %" for share in self.coverage["share"]])
+        tables = "".join(_table(each) for each in (coverage, examples) if not each.empty)
         return f"<p><b>{html.escape(head)}</b></p><ul>{body}</ul>{tables}"
 
     def as_dict(self) -> dict[str, Any]:
@@ -146,16 +147,18 @@ def _open(given: Any, limits: Limits) -> tuple[Sample, Iterable[Read]]:
     return sample, reading.read(path, sample.kind, limits)
 
 
-#: Notebooks align cells right unless told otherwise.
-_LEFT = '<{} style="text-align:left">'
+#: Notebooks align cells right unless told otherwise: every cell says its side.
+_NUMBERS = ("filled", "share")
 
 
 def _table(frame: pd.DataFrame) -> str:
-    head = "".join(f"{_LEFT.format('th')}{html.escape(showing.visible(name))}</th>" for name in frame.columns)
-    body = "".join(
-        "<tr>"
-        + "".join(f"{_LEFT.format('td')}{html.escape(showing.visible('' if v is None else v))}</td>" for v in row)
-        + "</tr>"
-        for row in frame.itertuples(index=False)
-    )
+    sides = ["right" if name in _NUMBERS else "left" for name in frame.columns]
+    head = "".join(_cell("th", side, name) for side, name in zip(sides, frame.columns, strict=True))
+    lines = (zip(sides, row, strict=True) for row in frame.itertuples(index=False))
+    body = "".join("<tr>" + "".join(_cell("td", side, value) for side, value in line) + "</tr>" for line in lines)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(tag: str, side: str, value: Any) -> str:
+    shown = "" if value is None else f"{value:,}" if isinstance(value, int) else showing.visible(value)
+    return f'<{tag} style="text-align:{side}">{html.escape(shown)}</{tag}>'

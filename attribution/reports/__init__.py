@@ -15,7 +15,7 @@ from attribution import charts, coverages, fanouts, rollups, showing
 from attribution.exports import files
 from attribution.flows import hop_flows as flows_of
 from attribution.ledger import Ledger
-from attribution.reports.sections import gather
+from attribution.reports.sections import gather, levels
 from attribution.schema import EVIDENCE
 
 if TYPE_CHECKING:
@@ -78,6 +78,7 @@ def render(
     str
         One HTML document; the same ledger and audit give the same text.
     """
+    trend = levels(ledger)
     page: str = _template("report.html.j2").render(
         audit=answer,
         shares=showing.rows(answer.shares)[0],
@@ -87,7 +88,8 @@ def render(
         patterns=showing.rows(answer.patterns),
         traces=showing.rows(answer.traces),
         rungs=[(rung, RUNGS[rung]) for rung in EVIDENCE],
-        pictures=_pictures(ledger, answer),
+        trend=trend,
+        pictures=_pictures(ledger, answer, trend["changes"]),
         trees=_trees(ledger, answer),
         sections=gather(ledger, period, _picture, rules),
         files=ledger.arrow(_FILES).to_pylist(),
@@ -191,7 +193,7 @@ def write(page: str, path: str | os.PathLike[str]) -> None:
     files.write_text(page, path)
 
 
-def _pictures(ledger: Ledger, answer: Audit) -> dict[str, Markup]:
+def _pictures(ledger: Ledger, answer: Audit, changes: pd.DataFrame | None) -> dict[str, Markup]:
     """Draw what there is to draw; a picture without rows is left out."""
     drawn = {"ladder": _picture(charts.evidence_ladder(answer.shares), "Owner by evidence")}
     if not answer.hops.empty:
@@ -202,8 +204,7 @@ def _pictures(ledger: Ledger, answer: Audit) -> dict[str, Markup]:
     by = _calendar(ledger)
     over_time = coverages.measure_coverage(ledger, by)
     if len(over_time) > 1:
-        drawn["time"] = _picture(charts.unattributed(over_time, by), "Unattributed share over time")
-    if len(over_time) > 1:
+        drawn["time"] = _picture(charts.unattributed(over_time, by, changes), "Unattributed share over time")
         spent = rollups.roll_up(ledger, by, "owner_team")
         drawn["spent"] = _picture(charts.spend_over_time(spent, by), "Spend by team over time")
     flows = flows_of(ledger)

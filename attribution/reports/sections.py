@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Callable
 from typing import Any
 
-from attribution import charts, closing, expectations, explanations, reconciliation, showing
-from attribution.errors import AttributionError
+from attribution import charts, closing, expectations, explanations, reconciliation, showing, trends
+from attribution.errors import AttributionError, QuestionError
 from attribution.ledger import Ledger
 
 #: A part of the page: `headline` and what its template shows, or `why` there is none.
@@ -41,6 +41,15 @@ def _tried(ask: Callable[[str], Section], period: str | None) -> Section:
         return ask(period)
     except AttributionError as error:
         return {"why": str(error)}
+
+
+def levels(ledger: Ledger) -> Section:
+    """Say whether and when the share not declared changed its level, or why that cannot be said."""
+    try:
+        found = trends.coverage_trend(ledger)
+    except QuestionError as error:
+        return {"headline": f"When the level changed is not said: {error}", "changes": None}
+    return {"headline": found.headline, "changes": found.changes}
 
 
 def _reconciliation(ledger: Ledger, period: str, picture: Callable[[Any, str], Any]) -> Section:

@@ -12,6 +12,7 @@ from attribution.widgets.charging import export_buttons, statement_viewer
 from attribution.widgets.panels import Panel, forget
 from attribution.widgets.questions import (
     POLICIES,
+    compare_periods,
     explore_spend,
     find_requests,
     gaps_by_day,
@@ -22,7 +23,13 @@ from attribution.widgets.questions import (
     try_policy,
     worst_cells,
 )
-from attribution.widgets.spending import policy_chooser, spend_explorer, threshold_slider
+from attribution.widgets.spending import (
+    period_selector,
+    policy_chooser,
+    spend_explorer,
+    team_selector,
+    threshold_slider,
+)
 from attribution.widgets.tracing import file_picker, trace_explorer
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "Panel",
     "anomaly_picker",
     "bill_explorer",
+    "compare_periods",
     "driver_explorer",
     "explore_spend",
     "export_buttons",
@@ -41,9 +49,11 @@ __all__ = [
     "list_files",
     "list_values",
     "over_threshold",
+    "period_selector",
     "policy_chooser",
     "spend_explorer",
     "statement_viewer",
+    "team_selector",
     "threshold_slider",
     "trace_explorer",
     "try_policy",

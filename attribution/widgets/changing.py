@@ -24,7 +24,7 @@ def driver_explorer(
     over: str = "week",
     key: str = "driver explorer",
 ) -> Panel:
-    """Choose two periods, open a family of drivers and drill down; plain: `at.explain_change` and `.drill_down`."""
+    """Choose two periods, open a family of drivers and drill down; plain: `at.explain_change`, `compare_periods`."""
     known = questions.list_values(ledger, over)
     first, last = before or (known[-2] if len(known) > 1 else None), after or (known[-1] if known else None)
     options = sorted({*known, *(name for name in (first, last) if name)})
@@ -63,7 +63,7 @@ def anomaly_picker(ledger: Ledger, found: Anomalies, *, key: str = "anomaly pick
 
     def tell(chosen: dict[str, Any]) -> str:
         if chosen["event"] is None:
-            return sentence("No unusual day and no sustained rise in the complete days of this data.")
+            return sentence(found.why)
         picked = pick_anomaly(ledger, found, chosen["event"], driver=chosen["driver"], by=chosen["by"])
         bars = picked.families if chosen["open"] == "families" else picked.drivers
         return (

@@ -13,7 +13,8 @@ import pandas as pd
 from attribution import periods, schema, showing
 from attribution.allocation import Pool, allocate
 from attribution.coverages import TARGET, measure_coverage
-from attribution.errors import QuestionError
+from attribution.errors import AttributionError, QuestionError
+from attribution.explanations import explain_change
 from attribution.ledger import Ledger
 from attribution.reconciliation import Reconciliation
 from attribution.reconciliation.frames import CELL_CAUSES
@@ -100,6 +101,20 @@ def _verdict(low: Any, high: Any, threshold: Decimal) -> str:
     if showing.is_missing(high):
         return "no dollars"
     return "over" if low > threshold else "maybe" if high > threshold else "within"
+
+
+def compare_periods(
+    ledger: Ledger, before: str, after: str, where: dict[str, Any] | None = None
+) -> tuple[str, pd.DataFrame]:
+    """Say what changed between two periods, and give its drivers as steps for `charts.waterfall`.
+
+    What cannot be compared is a sentence that says why, with no steps: `at.explain_change` is the one that refuses.
+    """
+    try:
+        told = explain_change(ledger, before, after, where)
+    except AttributionError as error:
+        return str(error), pd.DataFrame(columns=["label", "kind", "start", "end"])
+    return told.headline, told.waterfall("driver")
 
 
 def find_requests(ledger: Ledger, text: str = "", n: int = 20) -> pd.DataFrame:

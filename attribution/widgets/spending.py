@@ -32,6 +32,39 @@ def spend_explorer(ledger: Ledger, by: str = "feature", *, over: str = "month", 
     return panel("spend explorer", key, controls, tell)
 
 
+def period_selector(
+    ledger: Ledger, period: str | None = None, by: str = "owner_team", *, over: str = "month", key: str = "period"
+) -> Panel:
+    """Choose a day, week or month and see who spent what in it; plain: `explore_spend(ledger, period=…, by=…)`.
+
+    `.chosen["period"]` gives later cells what was chosen; None is all of the data.
+    """
+    controls = {"period": dropdown(over, [(_ALL, None), *questions.list_values(ledger, over)], period)}
+
+    def tell(chosen: dict[str, Any]) -> str:
+        rows = questions.explore_spend(ledger, period=chosen["period"], by=by)
+        return picture(charts.spend(rows, by)) + table(rows[[by, *_COLUMNS]], empty="No call is in this period.")
+
+    return panel("period selector", key, controls, tell)
+
+
+def team_selector(
+    ledger: Ledger, team: str | None = None, by: str = "feature", *, period: str | None = None, key: str = "team"
+) -> Panel:
+    """Choose a team and see what it spends on; plain: `explore_spend(ledger, team=…, by=…, period=…)`.
+
+    `.chosen["team"]` gives later cells what was chosen; None is all teams.
+    """
+    controls = {"team": dropdown("team", [(_ALL, None), *questions.list_values(ledger, "owner_team")], team)}
+
+    def tell(chosen: dict[str, Any]) -> str:
+        rows = questions.explore_spend(ledger, team=chosen["team"], by=by, period=period)
+        why = f"No call of this team is in {period or 'this data'}."
+        return picture(charts.spend(rows, by)) + table(rows[[by, *_COLUMNS]], empty=why)
+
+    return panel("team selector", key, controls, tell)
+
+
 def threshold_slider(ledger: Ledger, by: str = "week", *, key: str = "threshold") -> Panel:
     """Move the share of dollars that may go undeclared, and see which periods pass; plain: `over_threshold`."""
     w = toolkit()
