@@ -81,6 +81,29 @@ def test_the_gateway_call_id_that_retries_share_does_not_merge_attempts() -> Non
     ]
 
 
+def test_retried_calls_of_one_session_are_calls_of_their_own() -> None:
+    def attempt(name: str, seconds: int, status: str = "ok") -> Said:
+        at = NOON + timedelta(seconds=seconds)
+        return seen(name, trace_id="session", operation_key="session", status=status, started_at=at)
+
+    said = [attempt("a1", 0, "error"), attempt("a2", 1), attempt("b1", 60, "error"), attempt("b2", 61, "error")]
+    calls = []
+    for order in (said, said[::-1]):
+        ledger = observed(*order, attempt("b3", 62))
+        match(ledger)
+        calls.append(ledger.rows("select call_id, attempt_no, attempt_role from event order by started_at"))
+
+    first, second = "operation:session", "operation:session#2"
+    assert calls[0] == [
+        (first, 1, "primary"),
+        (first, 2, "retry"),
+        (second, 1, "primary"),
+        (second, 2, "retry"),
+        (second, 3, "retry"),
+    ]
+    assert calls[0] == calls[1]
+
+
 def test_calls_without_any_shared_id_stay_apart_even_when_they_are_equal() -> None:
     assert matched(seen("one"), seen("twin")) == {together("one"), together("twin")}
 

@@ -91,12 +91,26 @@ _RETRIED = """
     from counted
 """
 
+#: Where only the trace joins attempts it may be the session of a caller, which asks more than once: an answer ends a
+#: call, and what fails after it begins the next.
 _ATTEMPTS = """
     create or replace temp table attempt as
-    with called as (
-        select event_id, coalesce('operation:' || operation_key, retried.call_id) as call_id,
+    with followed as (
+        select *, case when operation_key = trace_id then count(*) filter (where status <> 'error') over earlier else 0
+            end as answers
+        from sibling
+        window earlier as (
+            partition by operation_key order by started_at nulls last, status <> 'error', event_id
+            rows between unbounded preceding and 1 preceding
+        )
+    ),
+    called as (
+        select event_id, coalesce(
+                'operation:' || operation_key || case when answers > 0 then '#' || (answers + 1) else '' end,
+                retried.call_id
+            ) as call_id,
             coalesce(requested_model, model) as model, started_at, status
-        from sibling left join retried using (event_id)
+        from followed left join retried using (event_id)
         where operation_key is not null or retried.call_id is not null
     ),
     numbered as (

@@ -29,7 +29,7 @@ def write_events(ledger: Ledger) -> None:
         with {merged([*(c.name for c in taken if c.name in filled), "operation_key"])},
         called as (
             select merged.*, {"".join(f'cast(null as {c.type}) as "{c.name}", ' for c in empty)}
-                coalesce('operation:' || operation_key, attempt.call_id, cast(merged.event_id as varchar)) as call_id,
+                coalesce(attempt.call_id, 'operation:' || operation_key, cast(merged.event_id as varchar)) as call_id,
                 coalesce(attempt.attempt_no, 1) as attempt_no, coalesce(attempt.attempt_role, 'primary')
                     as attempt_role
             from merged left join attempt using (event_id)
