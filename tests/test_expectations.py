@@ -20,7 +20,10 @@ from attribution.building import summarize_quality
 from attribution.expectations import generating, shipped
 from attribution.expectations.rule_types import SUPPORTED
 from attribution.expectations.suites import read_suite
+from attribution.ledger import Ledger
 from tests.examples import call, hop, identity, ledger_of, observed, seen
+from tests.test_closing import bill, october
+from tests.test_statements import TAKEN, residual, rules_of
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -247,8 +250,16 @@ def test_engines_and_suites_that_there_are_not_are_named() -> None:
         at.validate(rows, "cost_event")
     with pytest.raises(at.QuestionError, match="a suite for the frame"):
         at.validate(rows)
+    with pytest.raises(at.QuestionError, match="`suite` was \\[\\]; expected a suite"):
+        at.validate(rows, [])
     with pytest.raises(at.QuestionError, match=re.escape("meta.dataset of suite mine")):
-        at.validate(ledger_of(call()), suite(rule("column_to_exist", column="a")))
+        at.validate(ledger_of(call()), suite(rule("column_to_exist", column="a"), dataset="calls"))
+
+
+def test_a_suite_that_names_no_data_set_is_about_the_calls_of_a_ledger() -> None:
+    with ledger_of(call("a"), call("b", owner_team=None)) as ledger:
+        answer = at.validate(ledger, suite(rule("column_values_to_not_be_null", identity="R", column="owner_team")))
+    assert [(each.dataset, each.rule.id, each.failing) for each in answer.outcomes] == [("cost_events", "R", 1)]
 
 
 # Facts about a row that other rows know.
@@ -345,3 +356,61 @@ def line(name: str, **columns: Any) -> dict[str, Any]:
     }
     columns["billed_cost"] = Decimal(columns["billed_cost"])
     return {**plain, "charge_class": None, **columns}
+
+
+# Statements.
+
+
+def test_closed_statements_of_bills_with_taxes_shares_and_corrections_break_no_rule() -> None:
+    with closed_with_a_correction() as ledger:
+        answer = at.validate(ledger, "statements")
+        assert list(answer.broken["rule"]) == []
+        judged = {each.rule.id for each in answer.outcomes if each.verdict == "pass"}
+    assert {"ST-01", "ST-03", "ST-04", "ST-08", "ST-09", "ST-10", "ST-11", "ST-15", "ST-16", "ST-18"} <= judged
+
+
+@pytest.mark.parametrize(
+    ("fault", "broken"),
+    [
+        ("insert into statement_line from statement_line where kind = 'shared'", "ST-01"),
+        ("update statement_line set kind = 'gift' where kind = 'shared'", "ST-02"),
+        ("update statement_line set evidence = 'guessed' where kind = 'direct'", "ST-03"),
+        ("update statement_line set owner_team = null where kind = 'direct'", "ST-04"),
+        ("update statement_line set evidence = null where kind = 'direct'", "ST-05"),
+        ("insert into team by name select 'search' as team", "ST-06"),
+        ("update statement_line set pool = null where kind = 'shared'", "ST-07"),
+        ("update statement_line set share = 2 where kind = 'shared'", "ST-08"),
+        ("update statement_line set unpriced_calls = -1 where kind = 'direct'", "ST-14"),
+        ("update statement_line set amount = -1, cents = -1 where kind = 'direct'", "ST-09"),
+        ("update statement_line set cents = cents + 0.02 where kind = 'direct'", "ST-10"),
+        ("update statement_line set cents = null where kind = 'direct'", "ST-11"),
+        ("update statement_line set period = 'October' where kind = 'direct'", "ST-12"),
+        ("update statement_line set revision = 0 where kind = 'direct'", "ST-13"),
+        ("update statement_line set category = 'gift' where category = 'tax'", "ST-15"),
+        ("update statement_line set category = 'gift' where kind = 'adjustment'", "ST-18"),
+        ("update statement_line set link = null where kind = 'adjustment'", "ST-16"),
+        ("update statement_line set owner_team = 'ann@acme.com' where owner_team = 'support'", "ST-17"),
+    ],
+)
+def test_a_statement_that_was_touched_is_found(fault: str, broken: str) -> None:
+    with closed_with_a_correction() as ledger:
+        ledger.run(fault)
+        answer = at.validate(ledger, "statements")
+        (row,) = answer.broken.to_dict("records")
+        dollars = ledger.value(
+            "select sum(amount) from statement_line semi join quality_failure"
+            " on row_key = concat_ws('/', period, revision, line_id)"
+        )
+    assert (row["rule"], row["dollars"]) == (broken, dollars)
+    assert not any("ann@acme.com" in example for example in row["examples"])
+
+
+def closed_with_a_correction() -> Ledger:
+    """Two closed months on an invoice: shared calls, a tax, and an invoice of October that changed afterwards."""
+    ledger = october()
+    bill(ledger, {"a": "5.50", "b": "3.00", "u": "1.00"}, residual("openai", "tax", "0.70"))
+    at.close_period(ledger, "2026-10", rules_of(TAKEN))
+    bill(ledger, {"a": "6.50", "b": "3.00", "u": "1.00"}, residual("openai", "tax", "0.70"))
+    at.book_adjustments(ledger)
+    at.close_period(ledger, "2026-11", rules_of(TAKEN))
+    return ledger

@@ -38,7 +38,8 @@ def validate(
         `engine="great_expectations"`, a batch or batch definition of your own data source (Postgres, Spark, …).
     suite
         A suite that comes with the package, by name; a Great Expectations suite of yours, as a file or as what
-        `json.loads` made of it; or a list of them. A ledger is checked against all shipped suites when none is given.
+        `json.loads` made of it; or a list of them. A ledger is checked against all shipped suites when none is given;
+        a suite that names no data set (`meta.dataset`) is about its calls, `cost_events`.
     engine
         `duckdb` compiles the suite to one scan per table; `great_expectations` hands the same JSON to Great
         Expectations on pandas, for samples (pip install 'attribution[quality]').
@@ -70,6 +71,8 @@ def validate(
     if engine not in ENGINES:
         raise QuestionError.bad_argument("engine", engine, " or ".join(ENGINES))
     suites = shipped.choose(suite)
+    if not suites:
+        raise QuestionError.bad_argument("suite", suite, "a suite; nothing is checked without one")
     names = [each.name for each in suites]
     if len(set(names)) < len(names):
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -88,6 +91,7 @@ def validate(
 
 
 def _validate_ledger(ledger: Ledger, suites: Sequence[Suite], engine: str, *, is_asked: bool) -> Quality:
+    suites = [each if each.dataset else replace(each, meta={**each.meta, "dataset": "cost_events"}) for each in suites]
     outcomes: list[Outcome] = []
     targets, skipped = plan(ledger, suites, is_asked=is_asked)
     with ledger.transaction():
