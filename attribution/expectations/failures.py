@@ -106,18 +106,22 @@ def _examples(ledger: Ledger, examined: Examined) -> dict[int, list[str]]:
     place_of = {name: f"c{place}" for place, name in enumerate(columns)}
     held = "".join(f", {quote(name)} as {place}" for name, place in place_of.items())
     shown = "".join(f", shown.{place}" for place in place_of.values())
+    numbers = {"numbers": list(examined.broken)}
     first = "(from failed_first where list_contains($numbers, number))"
+    # Keys as values, not as a table of keys: so joined tables are looked up before they are joined.
+    keys = ledger.rows(f"select distinct row_key from {first} where row_key is not null", numbers)
+    bound = {f"key_{place}": key for place, (key,) in enumerate(keys)}
+    named = ", ".join(f"${name}" for name in bound) or "null"
     table = ledger.arrow(
         f"""
         with shown as (
-            select distinct {examined.key} as row_key{held} from {examined.relation}
-            where {examined.key} in (select row_key from {first})
+            select distinct {examined.key} as row_key{held} from {examined.relation} where {examined.key} in ({named})
         )
         select first.number, cast(first.row_key as varchar) as row_key{shown}
         from {first} as first join shown on shown.row_key = first.row_key
         order by first.number, first.row_key
         """,
-        {"numbers": list(examined.broken)},
+        numbers | bound,
     )
     examples: dict[int, list[str]] = {}
     for row in table.to_pylist():
