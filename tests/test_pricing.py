@@ -623,6 +623,30 @@ def test_a_contract_that_cannot_be_right_is_refused_with_its_place(columns: dict
     assert "contracts.csv:x" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [({"provider": "opneai"}, "provider `opneai`; near: openai"), ({"service_tier": "turbo"}, "tier `turbo`")],
+)
+def test_a_contract_about_a_misspelt_name_is_refused_and_applies_to_nothing_in_silence(
+    columns: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"contracts\.csv:c: `c` is about the {message}"):
+        contracted(contract("c", kind="discount", numerator=1, denominator=2, **columns))
+
+
+@pytest.mark.parametrize(
+    ("region", "cost"),
+    [("eastus2", 1), ("germanywestcentral", 1), ("us-central1", 1), ("eu", 2), ("mars", None), ("atlantis1", None)],
+)
+def test_a_data_center_takes_the_worldwide_price_and_a_word_that_is_none_has_no_price(
+    region: str, cost: int | None
+) -> None:
+    prices = book(rate("input", "1"), rate("input", "2", region="eu"), rate("output", "1"))
+    found = costs(priced(prices, region=region, input_tokens=MILLION, output_tokens=0))
+
+    assert found[0][1] == (None if cost is None else Decimal(cost))
+
+
 def test_two_contract_prices_for_the_same_calls_are_refused() -> None:
     one, other = (contract(n, kind="price", price=Decimal(1), price_per=MILLION) for n in ("a", "b"))
 

@@ -24,7 +24,16 @@ _SOVEREIGN = re.compile(r"^(us-?gov|usgov|usdod|cn-|china)")
 _GEOGRAPHY = re.compile(r"^[a-z]{2}$|^(apac|emea|global)$")
 _EARLY = f"assumed: the earliest price known, as no source follows prices before {HISTORY:%Y-%m-%d}"
 _Bound = TypeVar("_Bound", int, datetime)
-_KNOWN_REGION = re.compile(r"^(?:[a-z]{2}(?:-[a-z]+)+-?\d+|[a-z]+\d?|[a-z]+-[a-z]+\d+|not_available)$")
+_COMPASS = "(?:north|south|east|west|central|jio)*"
+_AZURE_LANDS = (
+    "us|europe|asia|india|japan|korea|australia|canada|brazil|africa|france|germany|switzerland|sweden|norway|uk|uae"
+    "|poland|italy|spain|israel|qatar|mexico|newzealand|austria|belgium|chile|denmark|indonesia|malaysia|taiwan"
+)
+#: Names of data centers as AWS, Azure and Google give them; any other word is no region that a price is known for.
+_KNOWN_REGION = re.compile(
+    rf"^(?:[a-z]{{2}}(?:-[a-z]+)+-?\d+|{_COMPASS}(?:{_AZURE_LANDS}){_COMPASS}\d?|[a-z]+-[a-z]+\d+"
+    r"|[a-z]{2}|apac|emea|global|not_available)$"
+)
 
 
 @dataclass(frozen=True)

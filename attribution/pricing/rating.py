@@ -19,7 +19,7 @@ from attribution.pricing.compiling import Alias, Cell, Key, compile_card
 from attribution.pricing.contracts import apply_terms
 from attribution.pricing.meters import unit_of
 from attribution.pricing.storing import shipped_book
-from attribution.pricing.terms import read_terms
+from attribution.pricing.terms import check_names, read_terms
 from attribution.usage import TOKEN_COLUMNS, disjoint_quantities
 
 _PICO = 10**12
@@ -65,8 +65,9 @@ def price_events(ledger: Ledger, book: PriceBook | None = None) -> None:
 
 def choose_rates(ledger: Ledger, book: PriceBook) -> statements.Shape:
     """Write the card of the rates that the events need and the view that chooses among them, and return its shape."""
-    terms = read_terms(ledger)
-    cells = list(apply_terms(compile_card(book, _keys(ledger), _aliases(ledger), has_early=_has_early(ledger)), terms))
+    terms, keys = read_terms(ledger), _keys(ledger)
+    check_names(terms, book, {key.provider for key in keys})
+    cells = list(apply_terms(compile_card(book, keys, _aliases(ledger), has_early=_has_early(ledger)), terms))
     shape = _write_card(ledger, book, cells, bool(terms))
     ledger.run(statements.event_quantity(shape))
     ledger.run(statements.event_rate(shape))

@@ -11,10 +11,10 @@ from typing import Any
 
 from attribution.errors import ConfigurationError
 from attribution.ledger import Ledger
-from attribution.pricing.book import BEGINNING, FOREVER
+from attribution.pricing.book import BEGINNING, FOREVER, PriceBook
 from attribution.pricing.compiling import tier_of
 from attribution.pricing.meters import TOKEN_METERS, UNITS, base_meter
-from attribution.pricing.models import PROVIDERS
+from attribution.pricing.models import PROVIDERS, near_providers
 
 KINDS = ("price", "discount", "tiered_discount", "commitment", "allowance")
 #: Kinds that are charges of a month and touch no unit price.
@@ -72,6 +72,19 @@ def read_terms(ledger: Ledger) -> list[Term]:
             if term.valid_from < other.valid_to and other.valid_from < term.valid_to:
                 _refuse_clash(term, other)
     return [piece for row, term in zip(rows, stated, strict=True) for piece in _converted(row, term, rates)]
+
+
+def check_names(terms: Collection[Term], book: PriceBook, sellers: Collection[str | None]) -> None:
+    """Refuse a term about a provider or tier that neither the book nor any call has, but one of nearly that name is."""
+    tiers = {rate.service_tier for rate in book.rates}
+    for term in terms:
+        if term.service_tier and term.service_tier not in tiers:
+            found = f"`{term.contract_id}` is about the tier `{term.service_tier}`"
+            raise ConfigurationError.at(term.place, None, found, f"one of {', '.join(sorted(tiers))}")
+        near = near_providers(book, term.provider)
+        if near and term.provider not in book.providers() and term.provider not in sellers:
+            found = f"`{term.contract_id}` is about the provider `{term.provider}`{near}"
+            raise ConfigurationError.at(term.place, None, found, "a provider of the price book or of a call")
 
 
 def _refuse_clash(term: Term, other: Term) -> None:
