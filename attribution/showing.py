@@ -19,6 +19,8 @@ _HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 #: How pandas calls what is not there; named, because importing pandas to say so would take half a second.
 _NOTHING = {"NAType", "NaTType"}
 _DIGITS = 4
+#: Texts up to this long are not broken in a table [characters].
+_SHORT = 24
 
 
 def visible(text: object, width: int = 0) -> str:
@@ -132,7 +134,8 @@ class Shown:
         body = "".join(
             "<tr>"
             + "".join(
-                f'<td style="text-align:{a}">{escape(text)}</td>' for (text, _), a in zip(line, align, strict=True)
+                f'<td style="text-align:{a}{_unbroken(text, a)}">{escape(text)}</td>'
+                for (text, _), a in zip(line, align, strict=True)
             )
             + "</tr>"
             for line in lines
@@ -184,6 +187,11 @@ def show(frame: pd.DataFrame, *, top: int = 20, empty: str = "There is nothing t
     openai        1  $0.002048
     """
     return Shown(frame.head(top), empty)
+
+
+def _unbroken(text: str, side: str) -> str:
+    """Keep a name or a date on one line: notebooks break them at any hyphen."""
+    return ";white-space:nowrap" if side == "left" and "-" in text and len(text) <= _SHORT else ""
 
 
 #: Columns that hold shares [0–1]; the ends of a band count where it is a band of one of the two headline shares.

@@ -181,7 +181,10 @@ def test_hostile_names_are_shown_and_run_nowhere_in_voila(browser: Any, voila: s
 
 
 def test_the_report_is_a_printable_page_without_network_or_script(browser: Any, folder: Path, tmp_path: Path) -> None:
-    ledger = at.build_ledger(folder / HOSTILE_FILE, quiet=True)
+    long = folder / "a_folder_of_exports_with_a_long_name" / ("x" * 90 + ".csv")
+    long.parent.mkdir()
+    long.write_bytes((folder / HOSTILE_FILE).read_bytes().replace(b",t1,", b",t2,"))
+    ledger = at.build_ledger(folder / HOSTILE_FILE, long, quiet=True)
     reports.write(reports.render(ledger, at.audit(ledger), paths=[HOSTILE_FILE]), tmp_path / "report.html")
     with browsing.opened(browser, offline=True) as (page, seen):
         page.goto((tmp_path / "report.html").as_uri())
@@ -190,6 +193,13 @@ def test_the_report_is_a_printable_page_without_network_or_script(browser: Any, 
         assert page.evaluate("() => [...document.images].every(image => image.complete && image.naturalWidth > 0)")
         assert page.evaluate("() => document.documentElement.scrollWidth <= window.innerWidth")
         browsing.keep(page, "report", full_page=True)
+        page.emulate_media(media="print", color_scheme="dark")
+        page.set_viewport_size({"width": 672, "height": 1000})  # A4 between its margins
+        wide = "() => [...document.querySelectorAll('table, img, pre, p')]"
+        wide += ".filter(part => part.getBoundingClientRect().right > innerWidth + 1).map(part => part.outerHTML)"
+        assert page.evaluate(wide) == []
+        ground = "() => [getComputedStyle(document.body).backgroundColor, getComputedStyle(document.body).color]"
+        assert page.evaluate(ground) == ["rgb(255, 255, 255)", "rgb(27, 31, 36)"]
         pages = page.pdf(format="A4")
 
         assert pages.startswith(b"%PDF")

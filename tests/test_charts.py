@@ -12,7 +12,7 @@ import pytest
 
 import attribution as at
 from attribution import charts
-from attribution.charts import style
+from attribution.charts import style, waterfalls
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger
 from tests.examples import call, ledger_of
@@ -144,6 +144,41 @@ def test_every_picture_has_a_title_a_light_ground_and_few_rows(pictures: dict[st
         assert spec["title"]["text"]
         assert spec["config"]["background"] == "#FFFFFF"
         assert 0 < len(rows_of(chart)) < 2000
+
+
+def test_every_word_of_a_picture_can_be_read_whatever_theme_surrounds_it(pictures: dict[str, Any]) -> None:
+    """A dark theme of JupyterLab gives its own colour, white, to every text that names none."""
+    guides = {"title": ("color", "subtitleColor"), "axis": ("labelColor", "titleColor")}
+    guides |= {"legend": ("labelColor", "titleColor")}
+    for name, chart in pictures.items():
+        spec = chart.to_dict()
+        for guide, parts in guides.items():
+            told = [spec["config"][guide].get(part, "#FFFFFF") for part in parts]
+            assert [contrast(color, spec["config"]["background"]) > 4.5 for color in told] == [True, True], (
+                name,
+                guide,
+            )
+        assert [mark for mark in text_marks(spec) if not mark] == [], name
+
+
+def text_marks(spec: dict[str, Any]) -> list[bool]:
+    """Return for each mark of text whether its colour is said."""
+    own = []
+    if isinstance(spec.get("mark"), dict) and spec["mark"]["type"] == "text":
+        own = ["color" in spec["mark"] or "color" in spec.get("encoding", {})]
+    return [*own, *(mark for part in spec.get("layer", []) for mark in text_marks(part))]
+
+
+def contrast(one: str, other: str) -> float:
+    """Return the contrast of two colours as WCAG 2 defines it."""
+    low, high = sorted(luminance(color) + 0.05 for color in (one, other))
+    return high / low
+
+
+def luminance(color: str) -> float:
+    parts = [int(color[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return sum(weight * part for weight, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
 def test_pictures_of_nothing_are_drawn_too() -> None:
@@ -408,6 +443,21 @@ def test_any_two_colours_can_be_told_apart_with_any_colour_vision() -> None:
     for vision in COLOUR_VISION.values():
         seen = [seen_as(color, vision) for color in colors]
         assert min(math.dist(one, other) for one, other in itertools.combinations(seen, 2)) > 12
+
+
+def test_what_stands_side_by_side_in_a_picture_can_be_told_apart_with_any_colour_vision() -> None:
+    beside = {
+        "waterfall": tuple(waterfalls._KINDS.values()),
+        "patterns": (style.BLUE, style.LOST, style.ORANGE, style.GREY),
+        "ribbons, calendar": (style.BLUE, style.LOST, style.ORANGE),
+        "hops": (style.GREEN, style.LOST),
+        "shares over time": (style.ORANGE, style.LOST),
+        "ladder, kind by kind": (style.BLUE, style.GREEN, style.ORANGE, style.LOST),
+    }
+    for name, colors in beside.items():
+        for vision in COLOUR_VISION.values():
+            seen = [seen_as(color, vision) for color in colors]
+            assert min(math.dist(one, other) for one, other in itertools.combinations(seen, 2)) > 12, name
 
 
 #: Linear RGB as people with no fault of colour vision and with each of the three see it (Machado, Oliveira and

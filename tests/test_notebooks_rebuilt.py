@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,20 +55,40 @@ OTHERS = {
 }
 
 
+CSV = """wann;wer;modell;rein;raus;kosten
+2026-09-01 10:00:00;=cmd|x;gpt-5-mini;1000;50;12.5
+2026-09-02 11:30:00;;no-such-model;2000;60;
+2026-09-03 12:45:00;team b;gpt-5-mini;3000;70;31.0
+"""
+MEANS = {"started_at": "wann", "owner_team": "wer", "model": "modell", "input_tokens": "rein", "output_tokens": "raus"}
+
+
+def test_an_unknown_table_is_brought_with_its_own_map(tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text(CSV.replace(";", ","), encoding="utf-8")
+    told = {"folder": str(tmp_path), "file": "mine.csv", "mapping": MEANS, "options": {"tz": "UTC"}}
+
+    assert "1 file loaded: 3 records = 3 accepted" in run("05_bring_your_own_data", told, tmp_path)
+
+
 @pytest.mark.parametrize("name", OTHERS)
 def test_a_story_runs_on_other_data_with_other_parameters(name: str, tmp_path: Path) -> None:
+    paths = [str(Path(at.sample_path("traces/captured")).resolve())]
+
+    assert "records" in run(name, {"paths": paths, **OTHERS[name]}, tmp_path)
+
+
+def run(name: str, told: dict[str, Any], folder: Path) -> str:
+    """Run a notebook with parameters as papermill gives them, and return what it prints; no cell may fail."""
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
     source = next(path for path in notebooks.shipped() if path.stem == name)
-    book = load_notebook_node(str(source))
-    told = parameterize_notebook(
-        book, {"paths": [str(Path(at.sample_path("traces/captured")).resolve())], **OTHERS[name]}
-    )
-    (tmp_path / "told.ipynb").write_text(notebooks.as_text(told), encoding="utf-8")
+    book = parameterize_notebook(load_notebook_node(str(source)), told)
+    (folder / "told.ipynb").write_text(notebooks.as_text(book), encoding="utf-8")
 
-    shown = json.loads(notebooks.execute(tmp_path / "told.ipynb"))
+    shown = json.loads(notebooks.execute(folder / "told.ipynb"))
 
     outputs = [output for cell in shown["cells"] for output in cell.get("outputs", [])]
     assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
     assert sum("text/html" in output.get("data", {}) for output in outputs) >= 3
+    return "".join(line for output in outputs for line in output.get("text", []))

@@ -106,3 +106,12 @@ def test_shares_read_as_percent_and_the_ends_of_a_range_of_dollars_as_dollars() 
     names = ("unowned_share", "not_declared_low", "unowned_share_high", "precision", "recovered_share", "utilization")
     assert all(showing.is_share(name) for name in names)
     assert not any(showing.is_share(name) for name in ("expected_low", "expected_high", "not_declared", "list_cost"))
+
+
+def test_a_short_name_stays_on_one_line_and_a_sentence_may_break() -> None:
+    rows = pd.DataFrame({"service": ["extract-api"], "remedy": ["call it in the worker-process, then go on"]})
+
+    html = showing.show(rows)._repr_html_()
+
+    assert '<td style="text-align:left;white-space:nowrap">extract-api</td>' in html
+    assert '<td style="text-align:left">call it in the worker-process, then go on</td>' in html

@@ -227,7 +227,7 @@ def hop_costs(hops: pd.DataFrame, top: int = 8) -> alt.LayerChart:
     if not rows:
         return nothing("Spend below each hop that loses ownership", "No hop loses an ownership field.")
     for row in rows:
-        row["name"] = showing.visible(f"{row['signature']} · {showing.hop(row)}", 52)
+        row["name"] = showing.visible(f"{row['signature']} · {showing.hop(row)}", 60)
         row["lost"] = row["list_cost"] - row["recovered"]
     rows = _merged(rows, top)
     names = [row["name"] for row in rows]
@@ -237,7 +237,7 @@ def hop_costs(hops: pd.DataFrame, top: int = 8) -> alt.LayerChart:
         for order, (part, key) in enumerate((("recovered beside the call", "recovered"), ("not recovered", "lost")))
     ]
     colors = alt.Scale(domain=["recovered beside the call", "not recovered"], range=[GREEN, LOST])
-    base = alt.Chart(data(parts)).encode(y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=340)))
+    base = alt.Chart(data(parts)).encode(y=alt.Y("name:N", sort=names, title=None, axis=alt.Axis(labelLimit=400)))
     bar = base.mark_bar(height={"band": 0.72}).encode(
         x=alt.X("sum(cost):Q", **dollar_axis("list cost below the hop [USD]", largest_of(rows, "list_cost"), 1.3)),
         color=alt.Color("part:N", title=None, scale=colors, legend=alt.Legend(orient="top")),

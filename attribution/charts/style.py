@@ -162,8 +162,18 @@ def finish(chart: Any, title: str, subtitle: str | None = None, view: str | None
         .configure(background=GROUND, font=_FONT, padding=14)
         .configure_title(anchor="start", fontSize=15, color=INK, subtitleColor=QUIET, subtitleFontSize=12, offset=12)
         .configure_view(stroke=view)
-        .configure_axis(labelColor=INK, titleColor=QUIET, gridColor=LINE, domainColor=LINE, tickColor=LINE)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=260)
+        # In one call: a second one would put back what the first said.
+        .configure_axis(
+            labelColor=INK,
+            titleColor=QUIET,
+            gridColor=LINE,
+            domainColor=LINE,
+            tickColor=LINE,
+            labelFontSize=12,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            labelLimit=260,
+        )
         .configure_legend(
             labelColor=INK, titleColor=QUIET, labelFontSize=12, titleFontSize=12, titleFontWeight="normal"
         )

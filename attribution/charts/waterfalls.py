@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from attribution import showing
 from attribution.charts.style import (
     GREEN,
-    GREY,
     INK,
     ORANGE,
+    QUIET,
     data,
     distinct,
     dollar_axis,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: Colour and words: orange raises, green lowers. Position and sign say the same, for whoever sees no colour.
-_KINDS = {"total": GREY, "adds": ORANGE, "takes away": GREEN}
+_KINDS = {"total": QUIET, "adds": ORANGE, "takes away": GREEN}
 #: More steps than this nobody reads; the smallest are summed up.
 _MAX_STEPS = 24
 #: Longer names of steps are cut; what is longer than a line stands on two.
@@ -149,7 +149,7 @@ def _drawn(bars: list[dict[str, Any]], title: str, subtitle: str, cost_name: str
         color=alt.Color("kind:N", title=None, scale=colors, legend=alt.Legend(orient="top")),
     )
     text = base.mark_text(align="left", dx=5, color=INK, fontSize=11).encode(x="right:Q", text="shown:N")
-    step = 27 if max(map(len, labels)) <= _LINE else 36
+    step = 27 if max(map(len, labels)) <= _LINE else 40
     zero = alt.Chart(data([{"zero": 0}])).mark_rule(color=INK, strokeWidth=1).encode(x="zero:Q")
     joint = (
         base.mark_tick(orient="vertical", thickness=1, color=INK, height={"band": 1}).encode(

@@ -110,8 +110,8 @@ class Quality:
         if not rows:
             return f"<p>{escape(self.headline)}</p>"
         head = "".join(
-            f'<th style="text-align:{side}">{name}</th>'
-            for name, side in zip(_HEAD, ("left", "left", "left", "right", "right", "right", "left"), strict=True)
+            f'<th style="text-align:{side};min-width:{width}">{name}</th>'
+            for name, (side, width) in zip(_HEAD, _COLUMNS, strict=True)
         )
         body = "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
         # Two dollar signs are a formula to a notebook, unless the class says they are not.
@@ -122,6 +122,11 @@ class Quality:
 
 
 _HEAD = ("severity", "rule", "why it matters", "rows", "share", "dollars", "examples")
+#: On which side a column's text stands, and how narrow it may become: a sentence needs room, a share none to break.
+_COLUMNS = (
+    *(("left", "4em"), ("left", "8em"), ("left", "14em"), ("right", "3em")),
+    *(("right", "4em"), ("right", "5em"), ("left", "9em")),
+)
 
 
 def tell(row: dict[str, object]) -> str:
