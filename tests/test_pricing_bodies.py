@@ -103,6 +103,18 @@ def test_what_a_gateway_or_tracer_counts_is_charged_once(body: dict[str, Any], t
     assert sum(found.line_items["list_cost"], Decimal(0)) == found.list_cost
 
 
+def test_a_call_without_a_price_says_what_it_counted() -> None:
+    steps = [{"input_tokens": 3, "output_tokens": 4, "model": "claude-foo-9"}, {"input_tokens": 5, "output_tokens": 6}]
+    body = {"input_tokens": 8, "output_tokens": 10, "cache_read_input_tokens": 0, "iterations": steps}
+    body["server_tool_use"] = {"web_search_requests": 2}
+
+    found = priced("anthropic", "claude-foo-9", body)
+
+    assert (found.price_status, found.list_cost) == ("unpriced", None)
+    counted = {name: count for name, count in found.usage.items() if count}
+    assert counted == {"input_tokens": 8, "output_tokens": 10, "web_search": Decimal(2)}
+
+
 def test_llama_on_bedrock_is_read_by_its_own_names() -> None:
     body = {"generation": "x", "prompt_token_count": 1000, "generation_token_count": 100}
 

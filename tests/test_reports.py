@@ -49,6 +49,16 @@ def test_the_page_loads_nothing_and_runs_nothing(page: str) -> None:
     assert not re.search(r"\son\w+=|@import|url\(", page)
 
 
+def test_calls_without_a_price_are_listed_with_the_reason_and_their_tokens() -> None:
+    unknown = {"model": "gpt-4.1-minny", "input_tokens": 3_200, "output_tokens": 480}
+    one = ledger_of(call("a", **unknown, list_cost=None), call("b", **unknown, list_cost=None))
+    at.price_events(one)
+
+    text = text_of(reports.render(one, at.audit(one), paths=[DATA]))
+
+    assert "near: gpt-4.1-mini, gpt-4.1-nano, gpt-4o-mini 2 6,400 960" in text
+
+
 def test_the_same_ledger_gives_the_same_bytes(ledger: Ledger, page: str) -> None:
     assert reports.render(ledger, at.audit(ledger), paths=[DATA]) == page
 

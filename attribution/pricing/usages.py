@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -72,6 +72,7 @@ class PricedUsage:
     priced_part: Decimal | None
     estimated_cost: Decimal | None
     line_items: pd.DataFrame
+    usage: Mapping[str, int | Decimal]
     readings: tuple[str, ...]
     flags: tuple[str, ...]
     price_book: str
@@ -117,7 +118,8 @@ def price_usage(
     Returns
     -------
     PricedUsage
-        `list_cost` [USD] is None unless every meter has a price; `line_items` has one row a meter.
+        `list_cost` [USD] is None unless every meter has a price; `line_items` has one row a meter; `usage` is what was
+        counted, with or without a price, in the columns of `cost_event`.
 
     Raises
     ------
@@ -143,7 +145,7 @@ def price_usage(
     prices = book or shipped_book()
     costs, items = price_rows(rows, prices)
     flags = tuple(flag for usage in usages for flag in usage.flags)
-    return _summed(costs, items, tuple(usage.reading for usage in usages), flags, prices.fingerprint)
+    return _summed(costs, items, usages, flags, prices.fingerprint)
 
 
 def _usage_body(given: str | bytes | Mapping[str, Any]) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -193,7 +195,7 @@ def _row(
 
 
 def _summed(
-    costs: list[dict[str, Any]], items: pd.DataFrame, readings: tuple[str, ...], flags: tuple[str, ...], book: str
+    costs: list[dict[str, Any]], items: pd.DataFrame, usages: Sequence[Usage], flags: tuple[str, ...], book: str
 ) -> PricedUsage:
     """Put the iterations of a call together: it is priced when all of them are."""
     statuses = {cost["price_status"] for cost in costs}
@@ -214,7 +216,18 @@ def _summed(
         part,
         sum(estimates, Decimal(0)) if estimates else None,
         items,
-        readings,
+        _counted(usages),
+        tuple(usage.reading for usage in usages),
         flags,
         book,
     )
+
+
+def _counted(usages: Sequence[Usage]) -> dict[str, int | Decimal]:
+    """Add up what the iterations of a call counted; what none of them says is left out."""
+    counted: dict[str, int | Decimal] = {}
+    for usage in usages:
+        own: dict[str, int | Decimal] = {**usage.tokens, **usage.other}
+        for name, count in own.items():
+            counted[name] = counted.get(name, 0) + count
+    return counted

@@ -308,7 +308,8 @@ _QUARANTINE = """
     order by path, line, record, field, reason, expected, found
 """
 _UNPRICED = """
-    select provider, model, price_status, price_reason, count(*) as calls
+    select provider, model, price_status, price_reason, count(*) as calls,
+        cast(sum(input_tokens) as bigint) as input_tokens, cast(sum(output_tokens) as bigint) as output_tokens
     from cost_event
     where price_status in ('unpriced', 'partial') or (price_status = 'unmetered' and status <> 'error')
     group by all order by calls desc, provider, model, price_status, price_reason
