@@ -87,9 +87,15 @@ def test_arrow_counts_are_never_rounded_or_read_from_flags(values: list[Any], ki
         at.price(table, BOOK)
 
 
-def test_a_quantity_below_nothing_is_refused() -> None:
-    with pytest.raises(QuestionError, match="`other_usage` was"):
-        costs(calls(other_usage=[{"web_search": -1}]))
+@pytest.mark.parametrize("quantity", [-1, 0.1234567, float("inf"), "1", True, 10**13])
+def test_a_quantity_that_cannot_be_meant_is_refused_with_its_row(quantity: Any) -> None:
+    with pytest.raises(QuestionError, match="`other_usage of row 1, web_search` was"):
+        costs(calls(other_usage=[None, {"web_search": quantity}]))
+
+
+@pytest.mark.parametrize("quantity", [2, 2.0, Decimal("2.000000")])
+def test_other_units_are_read_from_whole_and_decimal_quantities(quantity: Any) -> None:
+    assert costs(calls(other_usage=[{"web_search": quantity}, None])) == [Decimal("2.02"), Decimal(2)]
 
 
 def test_a_negative_count_leaves_its_row_unpriced_and_in_its_place() -> None:

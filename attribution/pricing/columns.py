@@ -26,6 +26,9 @@ CALL_COLUMNS = (
     *TOKEN_COLUMNS,
     "other_usage",
 )
+#: The type of what is counted in other units than tokens.
+OTHER_USAGE = pa.map_(pa.string(), pa.decimal128(18, 6))
+_MOST = 10**12
 _TIMES = pa.timestamp("us")
 
 
@@ -51,6 +54,8 @@ def typed(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
         values = values.cast(values.type.value_type)
     if name in TOKEN_COLUMNS:
         return _counts(name, values)
+    if name == "other_usage":
+        return _quantities(values)
     return _moments(values) if name == "started_at" else values
 
 
@@ -106,6 +111,26 @@ def _whole_numbers(name: str, values: Iterable[Any]) -> pa.Array:
             raise QuestionError.bad_argument(f"{name} of row {row}", value, expected)
         counts.append(int(value))
     return pa.array(counts, pa.int64())
+
+
+def _quantities(values: pa.ChunkedArray) -> pa.Array:
+    """Read what is counted in other units than tokens, exact to the millionth; more places are refused, not rounded."""
+    if pa.types.is_null(values.type):
+        return pa.nulls(len(values), OTHER_USAGE)
+    rows: list[list[tuple[str, Decimal]] | None] = []
+    for row, said in enumerate(values.to_pylist()):
+        pairs = said.items() if isinstance(said, dict) else said
+        rows.append(None if pairs is None else [(n, _quantity(row, n, v)) for n, v in pairs if v is not None])
+    return pa.array(rows, OTHER_USAGE)
+
+
+def _quantity(row: int, name: str, value: Any) -> Decimal:
+    is_number = isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+    quantity = Decimal(str(value)) if is_number else Decimal("nan")
+    if not quantity.is_finite() or not 0 <= quantity < _MOST or quantity != round(quantity, 6):
+        expected = "a quantity that is not negative, with at most six places"
+        raise QuestionError.bad_argument(f"other_usage of row {row}, {name}", value, expected)
+    return quantity
 
 
 def _moments(values: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:

@@ -15,12 +15,11 @@ from attribution import schema
 from attribution.errors import QuestionError
 from attribution.ledger import Ledger, as_relation, open_ledger
 from attribution.pricing.book import PriceBook
-from attribution.pricing.columns import CALL_COLUMNS, of_pandas, require_columns, typed
+from attribution.pricing.columns import CALL_COLUMNS, OTHER_USAGE, of_pandas, require_columns, typed
 from attribution.pricing.rating import price_events
 from attribution.usage import TOKEN_COLUMNS
 
 _ADDED = ("list_cost", "price_status", "price_reason", "price_entry", "priced_part", "estimated_cost")
-_OTHER = pa.map_(pa.string(), pa.decimal128(18, 6))
 
 
 def price(frame: Any, book: PriceBook | None = None) -> Any:
@@ -119,17 +118,10 @@ def _priced(table: pa.Table, book: PriceBook | None) -> Iterator[Ledger]:
             names = ", ".join(f'"{name}"' for name in columns)
             ledger.run(f"insert into event ({names}) select {', '.join(columns.values())} from calls")
         try:
-            _refuse_negative(ledger)
             price_events(ledger, book)
             yield ledger
         finally:
             ledger.run("truncate event")
-
-
-def _refuse_negative(ledger: Ledger) -> None:
-    least = ledger.value("select min(list_min(map_values(other_usage))) from event")
-    if least is not None and least < 0:
-        raise QuestionError.bad_argument("other_usage", least, "quantities that are not negative")
 
 
 def _is_metered(given: list[str]) -> str:
@@ -139,6 +131,6 @@ def _is_metered(given: list[str]) -> str:
 
 def _event_type(name: str) -> pa.DataType:
     if name == "other_usage":
-        return _OTHER
+        return OTHER_USAGE
     types = {"started_at": pa.timestamp("us"), "cache_hit": pa.bool_(), "is_metered": pa.bool_()}
     return types.get(name, pa.int64() if name in TOKEN_COLUMNS else pa.string())
