@@ -103,10 +103,16 @@ def _work_out(ledger: Ledger, facts: Facts, base: str) -> None:
 
 
 def _parts(ledger: Ledger, dataset: Dataset) -> dict[str, set[str]]:
-    """Return the stored tables that hold one row for every row of the data set, with their columns."""
+    """Return the stored tables that hold one row for every row of the data set, with their columns.
+
+    Tables whose keys are not the same are judged together only, so that a row that one of them lacks is seen.
+    """
     parts = {name: set(columns) for name, columns in dataset.parts}
-    counts = {ledger.value(f'select count(*) from "{name}"') for name in parts}
-    return parts if len(counts) == 1 else {}
+    if len(parts) == 1:
+        return parts
+    key = column_list(dataset.key)
+    prints = {ledger.rows(f'select count(*), sum(hash({key})) from "{name}"')[0] for name in parts}
+    return parts if len(prints) == 1 else {}
 
 
 def _base(ledger: Ledger, dataset: Dataset, parts: dict[str, set[str]], needs: set[str]) -> str:

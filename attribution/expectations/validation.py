@@ -1,4 +1,4 @@
-"""Validate a ledger or a frame: its suites in one scan per table, or the same suites through Great Expectations."""
+"""Validate a ledger or a frame: its suites compiled to scans, or the same suites through Great Expectations."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def validate(
         `json.loads` made of it; or a list of them. A ledger is checked against all shipped suites when none is given;
         a suite that names no data set (`meta.dataset`) is about its calls, `cost_events`.
     engine
-        `duckdb` compiles the suite to one scan per table; `great_expectations` hands the same JSON to Great
-        Expectations on pandas, for samples (pip install 'attribution[quality]').
+        `duckdb` compiles the suite to scans, one for all rules about a table's rows; `great_expectations` hands the
+        same JSON to Great Expectations on pandas, for samples (pip install 'attribution[quality]').
 
     Returns
     -------
