@@ -33,7 +33,7 @@ _COLUMNS = {
 }
 
 
-def fan_out(ledger: Ledger, request_id: str) -> pd.DataFrame:
+def fan_out(ledger: Ledger, request_id: str | None = None) -> pd.DataFrame:
     """Show one request as a tree: every hop and call below it, with its owner and its dollars.
 
     A call stands at its span; one without a span stands under the request. A trace that only links to another of
@@ -45,7 +45,7 @@ def fan_out(ledger: Ledger, request_id: str) -> pd.DataFrame:
     ledger
         A built ledger.
     request_id
-        A request of `cost_event`.
+        A request of `cost_event`; when not given, the one of `find_broken_request`, if there is any call.
 
     Returns
     -------
@@ -67,6 +67,10 @@ def fan_out(ledger: Ledger, request_id: str) -> pd.DataFrame:
     >>> at.fan_out(ledger, "tr_9f4c")[["label", "owner_team", "list_cost"]].to_dict("records")[1]
     {'label': 'gpt-4.1-mini', 'owner_team': 'support', 'list_cost': Decimal('0.002048000000')}
     """
+    if request_id is None:
+        request_id = next((str(row[0]) for row in ledger.rows(_BROKEN_REQUEST)), None)
+    if request_id is None:
+        return as_frame(pa.schema(list(_COLUMNS.items())).empty_table())
     calls = ledger.arrow(_CALLS, {"request_id": request_id}).to_pylist()
     if not calls:
         known = [row[0] for row in ledger.rows(_SOME_REQUESTS)]

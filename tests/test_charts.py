@@ -193,6 +193,8 @@ def test_pictures_of_nothing_are_drawn_too() -> None:
         charts.spend_over_time(at.roll_up(empty, "week", "owner_team")),
         charts.pareto(at.measure_coverage(empty, "hop")),
         charts.hop_ribbons(at.hop_flows(empty)),
+        charts.fan_out(at.fan_out(empty)),
+        charts.icicle(at.fan_out(empty)),
         charts.coverage_by_hop(at.field_coverage(empty)),
         charts.unattributed(at.measure_coverage(empty, "week")),
         charts.spend(at.roll_up(empty, "owner_team")),
@@ -200,7 +202,7 @@ def test_pictures_of_nothing_are_drawn_too() -> None:
         charts.hop_costs(at.broken_hops(empty)),
     ]
 
-    assert [charts.to_png(chart, 1)[:4] for chart in pictures] == [b"\x89PNG"] * 13
+    assert [charts.to_png(chart, 1)[:4] for chart in pictures] == [b"\x89PNG"] * 15
 
 
 def test_top_teams_and_others_add_up_to_all_spend() -> None:

@@ -231,6 +231,25 @@ def test_text_of_the_data_is_escaped_where_it_is_shown() -> None:
     assert "&lt;script&gt;" in shown
 
 
+def test_notes_are_counted_and_left_out_where_worse_rules_are_shown() -> None:
+    rows = pd.DataFrame({"team": ["a", None]})
+    severities = ("info", "warning", "critical")
+    told = [rule("column_values_to_not_be_null", severity, f"T-{severity}", column="team") for severity in severities]
+    answer = at.validate(rows, suite(*told))
+    for shown in (answer._repr_html_(), repr(answer)):
+        assert shown.index("T-critical") < shown.index("T-warning")
+        assert "T-info" not in shown
+        assert "1 broken rule of severity info left out: .broken has all." in shown
+    assert list(answer.broken["rule"]) == ["T-critical", "T-warning", "T-info"]
+
+
+def test_where_notes_alone_are_broken_they_are_counted() -> None:
+    rows = pd.DataFrame({"team": [None, None]}, dtype="string")
+    answer = at.validate(rows, suite(rule("column_values_to_not_be_null", "info", column="team")))
+    assert "<table" not in answer._repr_html_()
+    assert "1 broken rule of severity info left out" in answer._repr_html_()
+
+
 def test_a_batch_of_great_expectations_is_checked_where_it_is() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

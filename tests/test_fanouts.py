@@ -104,6 +104,14 @@ def test_the_request_to_show_is_unowned_has_hops_and_is_dear() -> None:
     assert at.find_broken_request(ledger) == "u"
     with pytest.raises(LedgerError, match="no provider calls"):
         at.find_broken_request(ledger_of())
+    assert at.fan_out(ledger).equals(at.fan_out(ledger, "u"))
+
+
+def test_without_a_call_there_is_no_tree() -> None:
+    nodes = at.fan_out(ledger_of())
+
+    assert len(nodes) == 0
+    assert list(nodes.columns) == list(at.fan_out(ledger_of(call("a"))).columns)
 
 
 def test_coverage_counts_spans_that_enter_a_service_and_calls() -> None:

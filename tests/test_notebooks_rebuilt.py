@@ -74,11 +74,24 @@ def test_an_unknown_table_is_brought_with_its_own_map(tmp_path: Path) -> None:
 def test_a_story_runs_on_other_data_with_other_parameters(name: str, tmp_path: Path) -> None:
     paths = [str(Path(at.sample_path("traces/captured")).resolve())]
 
-    assert "records" in run(name, {"paths": paths, **OTHERS[name]}, tmp_path)
+    assert "records = " in run(name, {"paths": paths, **OTHERS[name]}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("01_ten_trace_audit", "focus", "No provider call is in this data."),
+        ("02_provider_reconciliation", "langfuse", "calls without a provider, and no bill"),
+    ],
+)
+def test_a_story_of_data_that_cannot_answer_it_says_why(name: str, kind: str, said: str, tmp_path: Path) -> None:
+    folder = Path(__file__).resolve().parent / "fixtures/sources" / kind
+
+    assert said in run(name, {"paths": [str(folder)]}, tmp_path)
 
 
 def run(name: str, told: dict[str, Any], folder: Path) -> str:
-    """Run a notebook with parameters as papermill gives them, and return what it prints; no cell may fail."""
+    """Run a notebook with parameters as papermill gives them, and return its outputs; no cell may fail."""
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
@@ -91,4 +104,4 @@ def run(name: str, told: dict[str, Any], folder: Path) -> str:
     outputs = [output for cell in shown["cells"] for output in cell.get("outputs", [])]
     assert [output for output in outputs if output["output_type"] == "error" or output.get("name") == "stderr"] == []
     assert sum("text/html" in output.get("data", {}) for output in outputs) >= 3
-    return "".join(line for output in outputs for line in output.get("text", []))
+    return json.dumps(outputs, ensure_ascii=False)

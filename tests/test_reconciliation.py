@@ -394,6 +394,19 @@ def test_calls_of_another_month_beside_a_bill_of_nothing_are_no_calls_of_this_on
     assert (first["cause"], first["amount"], first["calls"]) == ("ledger", 0, 0)
 
 
+def test_calls_that_name_no_provider_are_said_and_tie_with_nothing() -> None:
+    with billed(call("a", provider=None), call("b", provider=None), lines=[]) as ledger:
+        answer = reconcile(ledger, "2026-10")
+        with pytest.raises(LedgerError, match="no calls or bills in 2026-09"):
+            reconcile(ledger, "2026-09")
+
+    assert answer.headline.startswith("2026-10: 2 calls without a provider, and no bill")
+    assert answer.status == "does not tie"
+    assert answer.statuses.empty
+    assert set(answer.bridge["amount"]) == {0}
+    assert answer.missing[["state", "calls"]].values.tolist() == [["calls_without_provider", 2]]
+
+
 def test_a_period_without_calls_and_bills_is_refused_and_never_ties() -> None:
     with billed(call("a"), lines=[bill_line("b", billed_cost="1")]) as ledger:
         with pytest.raises(LedgerError, match=r"no calls or bills in 2026-09\. What is loaded reaches from 2026-10-05"):

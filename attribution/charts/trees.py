@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attribution import showing
-from attribution.charts.style import GREY, INK, LOST, data, finish, money, plain, team_colors
+from attribution.charts.style import GREY, INK, LOST, data, finish, money, nothing, plain, team_colors
 
 if TYPE_CHECKING:
     import altair as alt
@@ -24,6 +24,8 @@ def fan_out(nodes: pd.DataFrame) -> alt.LayerChart:
     import altair as alt
 
     rows = _tree_rows(nodes)
+    if not rows:
+        return nothing("One request, every hop and call below it", "No provider call is in this data.")
     total = max((row["cost_to"] for row in rows), default=0) or 1
     owners = {row["owner"]: row["color"] for row in rows}
     order = [*sorted(name for name in owners if name not in (_CARRIES_NONE, _LOST)), _LOST, _CARRIES_NONE]

@@ -64,7 +64,7 @@ class Quality:
 
     @property
     def broken(self) -> pd.DataFrame:
-        """The broken rules only, worst first."""
+        """The broken rules only, notes (severity info) too, worst first."""
         broken = self.frame[self.frame["outcome"] == "broken"]
         places = [SEVERITIES.index(severity) for severity in broken["severity"]]
         return broken.assign(place=places).sort_values("place", kind="stable").drop(columns="place")
@@ -103,12 +103,20 @@ class Quality:
         rows = [row for row in showing.rows(self.broken) if row["severity"] != "info"]
         lines = [self.headline]
         lines += [f"{row['severity']:<8}  {row['suite']} {row['rule']}: {tell(row)}" for row in rows]
+        lines += [self.left_out] if self.left_out else []
         return "\n".join(showing.visible(line) for line in lines)
 
+    @property
+    def left_out(self) -> str:
+        """How many broken rules are notes, which a notebook leaves out, and where they are; empty when none is."""
+        notes = int((self.broken["severity"] == "info").sum())
+        return f"{showing.count(notes, 'broken rule')} of severity info left out: .broken has all." if notes else ""
+
     def _repr_html_(self) -> str:
-        rows = showing.rows(self.broken)
+        rows = [row for row in showing.rows(self.broken) if row["severity"] != "info"]
+        said = f"{self.headline} {self.left_out}".rstrip()
         if not rows:
-            return f"<p>{escape(self.headline)}</p>"
+            return f"<p>{escape(showing.visible(said))}</p>"
         head = "".join(
             f'<th style="text-align:{side};min-width:{width}">{name}</th>'
             for name, (side, width) in zip(_HEAD, _COLUMNS, strict=True)
@@ -116,7 +124,7 @@ class Quality:
         body = "".join(f"<tr>{_html_cells(row)}</tr>" for row in rows)
         # Two dollar signs are a formula to a notebook, unless the class says they are not.
         return (
-            f'<p class="tex2jax_ignore mathjax_ignore">{escape(showing.visible(self.headline))}</p>'
+            f'<p class="tex2jax_ignore mathjax_ignore">{escape(showing.visible(said))}</p>'
             f'<table class="tex2jax_ignore mathjax_ignore"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
         )
 

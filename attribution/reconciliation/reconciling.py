@@ -19,8 +19,10 @@ from attribution.reconciliation.cells import match_cells
 from attribution.reconciliation.documents import Asked, months_in
 from attribution.reconciliation.frames import CELL_CAUSES
 from attribution.reconciliation.statuses import Tolerance
-from attribution.showing import show
+from attribution.showing import count, show
 
+#: Calls that no bill can be told to be of; a period with nothing else is answered, with no provider and no dollar.
+NO_PROVIDER = "calls_without_provider"
 #: What the amounts of our side are.
 BASIS = "contracted_cost: usage at the list price of the moment of each call, after the contract; unpriced calls are 0"
 
@@ -78,6 +80,9 @@ class Reconciliation:
     @property
     def headline(self) -> str:
         """The answer in a sentence."""
+        if self.statuses.empty:
+            calls = count(int(self.missing.loc[self.missing["state"] == NO_PROVIDER, "calls"].sum()), "call")
+            return f"{self.period}: {calls} without a provider, and no bill: no bill can be told to be theirs."
         amounts = self.bridge.set_index("cause")["amount"]
         ours, billed, rest = (f"${amounts[name]:,.2f}" for name in ("ledger", "billed", "unexplained"))
         return f"{self.period}: our calls {ours}, billed {billed}, unexplained {rest}: {self.status}."
@@ -169,10 +174,10 @@ def reconcile(
     limits = tolerance or Tolerance()
     moment = statuses.read_as_of(ledger, as_of)
     sides = match_cells(ledger, parsed, provider, grain=grain)
-    if not sides:
+    missing = evidence.find_missing(ledger, Asked(parsed, provider, months_in(parsed)))
+    if not sides and NO_PROVIDER not in set(missing["state"]):
         raise _nothing(ledger, parsed.label, provider)
     found = bridges.build_bridges(ledger, sides)
-    missing = evidence.find_missing(ledger, Asked(parsed, provider, months_in(parsed)))
     judged = statuses.judge(ledger, found, missing, sides, moment, limits)
     return Reconciliation(
         period=parsed.label,

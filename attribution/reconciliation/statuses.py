@@ -75,8 +75,8 @@ def judge(
 
 
 def worst(statuses: Sequence[str]) -> str:
-    """Return the status of all together: that of the worst."""
-    return max(statuses, key=_ORDER.index)
+    """Return the status of all together: that of the worst; where no provider is known, nothing ties."""
+    return max(statuses, key=_ORDER.index, default=DIFFERS)
 
 
 def _row(
