@@ -135,6 +135,8 @@ _COLUMNS = (
     *(("left", "4em"), ("left", "8em"), ("left", "14em"), ("right", "3em")),
     *(("right", "4em"), ("right", "5em"), ("left", "9em")),
 )
+#: A long name or key breaks where it must, so that the table is no wider than the page; a figure stays whole.
+_BREAKS = {"left": "text-align:left;overflow-wrap:anywhere", "right": "text-align:right"}
 
 
 def tell(row: dict[str, object]) -> str:
@@ -188,11 +190,16 @@ def _html_cells(row: dict[str, object]) -> str:
         (f"{row['suite']} {row['rule']}", "left"),
         (why, "left"),
         (failing, "right"),
-        ("–" if showing.is_missing(row["share"]) else showing.share(row["share"]), "right"),  # type: ignore[arg-type]
+        (_share(row["share"]), "right"),
         (cost(row) or "–", "right"),
         (_compact(examples) or "–", "left"),
     )
-    return "".join(f'<td style="text-align:{side}">{escape(showing.visible(text))}</td>' for text, side in cells)
+    return "".join(f'<td style="{_BREAKS[side]}">{escape(showing.visible(text))}</td>' for text, side in cells)
+
+
+def _share(value: object) -> str:
+    """Show a share whose sign stays with its number."""
+    return "–" if showing.is_missing(value) else showing.share(value).replace(" ", "\N{NO-BREAK SPACE}")  # type: ignore[arg-type]
 
 
 def _compact(examples: Sequence[str]) -> str:

@@ -146,8 +146,9 @@ def picture(chart: Any) -> str:
 
 
 def table(frame: Any, top: int = 12, empty: str = "There is nothing to show.") -> str:
-    """Return an answer as an escaped HTML table."""
-    return showing.show(frame, top=top, empty=empty)._repr_html_()
+    """Return an answer as an escaped HTML table; one wider than the page scrolls and widens nothing around it."""
+    shown = showing.show(frame, top=top, empty=empty)._repr_html_()
+    return f'<div style="width:0;min-width:100%;overflow-x:auto">{shown}</div>'
 
 
 def sentence(text: str) -> str:
