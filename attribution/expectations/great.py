@@ -23,7 +23,7 @@ from attribution.expectations.figures import compile_figure, compile_table
 from attribution.expectations.quality import Quality
 from attribution.expectations.row_rules import compile_group, compile_row
 from attribution.expectations.rule_types import JUDGE_NULLS
-from attribution.expectations.scanning import NO_ROWS, Outcome, Scan
+from attribution.expectations.scanning import DOUBLED, NO_ROWS, Outcome, Scan
 from attribution.expectations.suites import Rule, Suite
 from attribution.expectations.terms import NotJudged
 from attribution.ledger import Ledger
@@ -159,7 +159,7 @@ def _cannot_judge(ledger: Ledger, scan: Scan, rule: Rule, table: pa.Table) -> tu
         if rule.kind == "row":
             compile_row(rule, scan.terms)
         elif rule.kind == "group":
-            compile_group(rule, scan.terms, scan.relation)
+            compile_group(rule, scan.terms, scan.relation, DOUBLED)
         elif not _has_values(ledger, scan, rule):
             return ("not checked" if rule.is_optional else "broken", "there is no value to measure")
     except NotJudged as why:

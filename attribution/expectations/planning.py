@@ -13,7 +13,7 @@ from attribution.errors import LedgerError, QuestionError
 from attribution.expectations.datasets import DATASETS
 from attribution.expectations.derivations import Dataset, Derived, Facts
 from attribution.expectations.frames import ROW_NUMBER
-from attribution.expectations.scanning import Scan
+from attribution.expectations.scanning import DOUBLED, Scan
 from attribution.expectations.suites import Rule, Suite
 from attribution.expectations.terms import Terms, quote
 from attribution.ledger import Ledger, column_list
@@ -58,7 +58,11 @@ def plan(ledger: Ledger, suites: Sequence[Suite], *, is_asked: bool) -> tuple[li
 def forget(ledger: Ledger) -> None:
     """Drop what a run leaves beside its answer."""
     facts = {facts.name for dataset in DATASETS.values() for facts in dataset.facts}
-    for name in ("failed", "failed_call", "failed_first", "quality_month", *sorted(facts)):
+    own = ledger.rows(
+        "select table_name from duckdb_tables() where temporary and starts_with(table_name, $doubled)",
+        {"doubled": DOUBLED},
+    )
+    for name in ("failed", "failed_call", "failed_first", "quality_month", *sorted(facts), *sorted(n for (n,) in own)):
         ledger.run(f"drop table if exists {name}")
 
 
@@ -175,9 +179,10 @@ def target_of_frame(scratch: Ledger, suite: Suite) -> Target:
     terms = Terms(types | {each.name: each.type for each in wanted}, added=added, untold=untold)
     key = _key_of_frame(scratch, suite, dataset, types)
     money = next((name for name in _MONEY if name in types and terms.kind(name) == "number"), None)
-    event = 'try_cast("event_id" as uuid)' if "event_id" in types else "cast(null as uuid)"
-    rows = f"(select {key} as row_key, {event} as event_id from frame)"
-    calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
+    calls = "select distinct row_key, cast(null as uuid) as event_id from failed"
+    if "event_id" in types:
+        rows = f'(select {key} as row_key, try_cast("event_id" as uuid) as event_id from frame)'
+        calls = f"select distinct row_key, keyed.event_id from failed join {rows} as keyed using (row_key)"
     amount = f"try_cast({quote(money)} as decimal(38, 12))" if money else None
     return Target(Scan('"frame"', wanted, terms), key, amount, calls, tuple((suite, rule) for rule in suite.rules))
 

@@ -18,8 +18,8 @@ class Check:
     meant: str
     judged: str
     failing: str
-    #: Rows that are the same in some columns fail together.
-    is_of_doubles: bool = False
+    #: Rows that are the same in some columns fail together: what makes the table of their values that `failing` reads.
+    doubles: str = ""
 
 
 def compile_row(rule: Rule, terms: Terms) -> Check:
@@ -33,20 +33,23 @@ def compile_row(rule: Rule, terms: Terms) -> Check:
     return Check(meant, _both(meant, judged), _both(meant, _both(judged, failing)))
 
 
-def compile_group(rule: Rule, terms: Terms, relation: str) -> Check:
-    """Return the conditions of a rule about doubles: every row of a group of equals fails, as in pandas."""
+def compile_group(rule: Rule, terms: Terms, relation: str, table: str) -> Check:
+    """Return the conditions of a rule about doubles: every row of a group of equals fails, as in pandas.
+
+    Grouping is what takes long, so it is done once: `table` keeps the values there are several rows of.
+    """
     meant = terms.condition(rule.condition)
     names = [terms.held(name) for name in rule.columns]
     is_compound = rule.type == "expect_compound_columns_to_be_unique"
     judged = _present(rule, terms) if is_compound else terms.present(rule.columns[0])
     rows = _both(meant, judged)
     keys = ", ".join(f"{name} as k{place}" for place, name in enumerate(names))
-    doubles = f"select {keys} from {relation} where {rows} group by all having count(*) > 1"
+    query = f"select {keys}, count(*) as rows_alike from {relation} where {rows} group by all having count(*) > 1"
     same = " and ".join(f"double.k{place} is not distinct from {name}" for place, name in enumerate(names))
-    failing = f"exists (select 1 from ({doubles}) as double where {same})"
+    failing = f"exists (select 1 from {table} as double where {same})"
     if len(names) == 1:
-        failing = f"{names[0]} in ({doubles})"
-    return Check(meant, rows, _both(rows, failing), is_of_doubles=True)
+        failing = f"{names[0]} in (select k0 from {table})"
+    return Check(meant, rows, _both(rows, failing), f"create or replace temp table {table} as {query}")
 
 
 def _both(one: str, other: str) -> str:

@@ -20,6 +20,8 @@ from attribution.ledger import Ledger
 _NULL_TEST = re.compile(r'("[^"]+") is (not )?null')
 #: So many conditions over joined tables are counted one by one, each with a join of the few rows that may meet it.
 _FEW = 3
+#: What the tables of values that several rows have are called, before their number.
+DOUBLED = "doubled_"
 #: Why a rule about rows was not checked where there is none.
 NO_ROWS = "there are no rows"
 
@@ -67,7 +69,7 @@ class Scan:
         if rule.kind == "row":
             self.checks[key] = compile_row(rule, self.terms)
         elif rule.kind == "group":
-            self.groups[key] = compile_group(rule, self.terms, self.relation)
+            self.groups[key] = compile_group(rule, self.terms, self.relation, f"{DOUBLED}{len(self.groups)}")
         else:
             self.figures[key] = compile_figure(rule, self.terms)
 
@@ -100,10 +102,9 @@ class Scan:
             found |= self._read(ledger, quote(part), alone)
         left = [check for check in checks if not found.keys() >= set(_conditions(check))]
         for check in left if len(left) <= _FEW else ():
-            outer = check.failing if check.judged in found else check.judged
-            wanted = {outer: "count(*)", check.failing: f"count(*) filter (where {check.failing})"} | {
-                outer: "count(*)"
-            }
+            inner = _conditions(check)[-1]
+            outer = inner if check.judged in found else check.judged
+            wanted = {inner: f"count(*) filter (where {inner})", outer: "count(*)"}
             found |= self._read(ledger, f"{self.relation} where {outer}", wanted)
         return found
 
@@ -138,11 +139,7 @@ def judge(ledger: Ledger, scan: Scan, suites: Sequence[tuple[Suite, Rule]], data
             continue
         check = scan.checks.get(key) or scan.groups[key]
         meant, judged = found[check.meant], found[check.judged]
-        if rule.kind == "group":
-            failing = _doubles(ledger, scan, rule, check) if judged else 0
-        else:
-            failing = found[check.failing]
-        outcomes.append(_of_rows(blank, meant, judged, failing))
+        outcomes.append(_of_rows(blank, meant, judged, _failing(ledger, scan, key, found)))
     return outcomes
 
 
@@ -174,18 +171,21 @@ def _nothing(blank: Outcome, why: str) -> Outcome:
     return replace(blank, verdict="not checked" if blank.rule.is_optional else "broken", note=why)
 
 
-def _doubles(ledger: Ledger, scan: Scan, rule: Rule, check: Check) -> int:
-    names = ", ".join(scan.terms.held(name) for name in rule.columns)
-    query = f"""
-        select coalesce(sum(doubles), 0)
-        from (select count(*) as doubles from {scan.relation} where {check.judged} group by {names} having count(*) > 1)
-    """
-    return int(_rows(ledger, query, scan.terms)[0][0])
+def _failing(ledger: Ledger, scan: Scan, key: tuple[str, str], found: Mapping[str, Any]) -> int:
+    """Return how many rows fail; of a rule about doubles, their values stay in a table of the rule's own."""
+    if key in scan.checks:
+        return int(found[scan.checks[key].failing])
+    check = scan.groups[key]
+    if not found[check.judged]:
+        return 0
+    ledger.run(check.doubles, scan.terms.used(check.doubles))
+    table = f"{DOUBLED}{list(scan.groups).index(key)}"
+    return int(ledger.value(f"select coalesce(sum(rows_alike), 0) from {table}"))
 
 
 def _conditions(check: Check) -> tuple[str, ...]:
     """What a check has counted in a scan; doubles are counted apart."""
-    return (check.meant, check.judged) if check.is_of_doubles else (check.meant, check.judged, check.failing)
+    return (check.meant, check.judged) if check.doubles else (check.meant, check.judged, check.failing)
 
 
 def _count(condition: str) -> str:
