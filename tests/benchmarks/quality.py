@@ -133,7 +133,8 @@ LINES = {
     "scan": (100, "DuckDB scan of the suite's columns"),
     "cost_events": (100, "suite `cost_events`, with keys, dollars and examples"),
     "cost_events ": (9, "the same where every ninth call has no owner"),
-    "frame": (9, "twelve rules on an Arrow frame of those, with keys"),
+    "frame": (100, "twelve rules on an Arrow frame, with keys"),
+    "frame ": (9, "the same where every ninth call has no owner"),
     "gx frame": (9, "the same through Great Expectations on pandas"),
 }
 
