@@ -1,6 +1,6 @@
 """Rules checked per CPU-second, beside a scan of the same columns: cost events of two ledgers, and a frame of 12 rules.
 
-Run:  python -m tests.benchmarks.quality [CALLS ...] [--gx] [--memory 1500MB]     (default 1,000,000)
+Run:  python -m tests.benchmarks.quality [CALLS ...] [--gx] [--memory 1300MB]     (default 1,000,000)
 In the first ledger some calls in a hundred break a rule: an owner, a tenant or a price is missing, or a trace names two
 teams. In the second every ninth call has no owner, so that no month is covered and nearly as many keys as calls are
 kept. Each line is a process of its own, so that CPU seconds (user and system) and peak memory are its own; the rows lie
@@ -178,7 +178,7 @@ if __name__ == "__main__":
         options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
         options.add_argument("calls", nargs="*", type=int, default=[1_000_000])
         options.add_argument("--gx", action="store_true")
-        options.add_argument("--memory", default="1500MB")
+        options.add_argument("--memory", default="1300MB")
         given = options.parse_args()
         print("| what | calls | rules | calls that break one | keys kept | CPU s | wall s | CPU ÷ scan | peak MB |")
         print("|---|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
