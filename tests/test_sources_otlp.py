@@ -468,6 +468,7 @@ BAD = [
     ({"attributes": [{"key": 5, "value": {}}]}, "attributes", "not_an_attribute"),
     ({"attributes": [{"key": "owner_team", "value": "support"}]}, "owner_team", "not_a_value"),
     ({"attributes": [{"key": "owner_team", "value": {"teamValue": "support"}}]}, "owner_team", "not_a_value"),
+    ({"attributes": [{"key": "owner_team", "value": {"arrayValue": {"values": True}}}]}, "owner_team", "not_a_list"),
     ({"links": "many"}, "links", "not_a_list"),
     ({"links": ["one"]}, "links", "not_an_object"),
     ({"status": "bad"}, "status", "not_an_object"),

@@ -93,6 +93,8 @@ def _member(kind: str, given: Any, field: str) -> Any:
         return None
     members = given.get("values") if type(given) is dict else None
     if kind in ("arrayValue", "array_value"):
+        if members is not None and not isinstance(members, list | tuple):
+            raise Unreadable("not_a_list", "a list of values", type(members).__name__, field)
         return [unwrap(member, field) for member in members or ()]
     if kind in ("kvlistValue", "kvlist_value"):
         return {key: unwrap(member, field) for key, member in pairs(members or (), field)}
