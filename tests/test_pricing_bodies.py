@@ -11,6 +11,7 @@ import pytest
 
 import attribution as at
 from attribution.errors import QuestionError
+from attribution.usage import read_usage
 
 SONNET = "claude-sonnet-4-5"
 #: What Sonnet 4.5 costs a million tokens: https://platform.claude.com/docs/en/about-claude/pricing
@@ -194,3 +195,21 @@ def test_seconds_are_counted_to_the_millionth_and_what_was_left_out_is_said() ->
 
     assert found.list_cost == Decimal("0.000847")
     assert found.flags == ("second 8.4700000267 is counted as 8.470000, to the millionth",)
+
+
+@pytest.mark.parametrize(
+    ("body", "columns"),
+    [
+        ({"input": 10, "input_tool_use": 5, "output": 2}, {"input_tokens": 15, "output_tokens": 2}),
+        ({"input": 10, "input_cost": 1, "output": 2}, {"input_tokens": 10, "output_tokens": 2}),
+        (
+            {"input": 10, "input_cached_tokens": 4, "output": 2, "total": 12},
+            {"input_tokens": 10, "output_tokens": 2, "cache_read_tokens": 4},
+        ),
+        ({"output": 2}, {"output_tokens": 2}),
+    ],
+)
+def test_a_langfuse_bucket_without_a_known_name_is_a_part_of_its_side(
+    body: dict[str, int], columns: dict[str, int]
+) -> None:
+    assert [each.tokens for each in read_usage(body)] == [columns]

@@ -9,25 +9,8 @@ from attribution.reading import Document
 from attribution.sources import Row
 from attribution.sources._cells import as_object, filled
 from attribution.sources._identities import violations
+from attribution.usage import nest_buckets
 
-#: Bucket → column; all of them are parts of the input or the output by their column.
-_BUCKETS = {
-    "input_cached_tokens": "cache_read_tokens",
-    "cache_read_input_tokens": "cache_read_tokens",
-    "input_cache_read": "cache_read_tokens",
-    "input_cache_creation": "cache_write_5m_tokens",
-    "input_cache_creation_5m": "cache_write_5m_tokens",
-    "cache_creation_input_tokens": "cache_write_5m_tokens",
-    "input_cache_write": "cache_write_5m_tokens",
-    "input_cache_creation_1h": "cache_write_1h_tokens",
-    "input_audio_tokens": "input_audio_tokens",
-    "input_image_tokens": "input_image_tokens",
-    "output_reasoning_tokens": "reasoning_tokens",
-    "output_reasoning": "reasoning_tokens",
-    "output_audio_tokens": "output_audio_tokens",
-    "output_image_tokens": "output_image_tokens",
-}
-_OUTPUT_COLUMNS = ("reasoning_tokens", "output_audio_tokens", "output_image_tokens")
 #: A name that Langfuse does not know: it stays as it was sent, and its tokens stay in the input as well.
 _ALSO_IN_INPUT = "cache_write.input_tokens"
 
@@ -49,26 +32,20 @@ def take_usage(row: Row, record: Document) -> None:
 
 def _add_up(row: Row, counts: dict[str, int], total: int | None) -> None:
     both = counts.pop(_ALSO_IN_INPUT, None)
-    given = (counts.get("input", 0), counts.get("output", 0))
-    sides = [0, 0]
-    others: dict[str, int] = {}
-    for name, count in counts.items():
-        column = _BUCKETS.get(name)
-        if column is not None:
-            row[column] = (row.get(column) or 0) + count
-        is_output = column in _OUTPUT_COLUMNS or (column is None and name.startswith("output"))
-        if column is None and not name.startswith(("input", "output")):
-            others[name] = count
-        else:
-            sides[is_output] += count
+    found = nest_buckets(counts, total)
+    row.update(found.columns)
     if both is not None:
         row["cache_write_5m_tokens"] = (row.get("cache_write_5m_tokens") or 0) + both
-    reading = "exclusive: Langfuse's buckets are disjoint"
-    if total is not None and total != sum(sides) and total == sum(given):
-        sides, reading = list(given), "inclusive: the record's total is its input and output alone"
-    row["input_tokens"], row["output_tokens"], row["total_tokens"] = sides[0], sides[1], total
-    row["other_usage"] = [(name, Decimal(count)) for name, count in sorted(others.items())] or None
-    row["usage_reading"], row["usage_flags"] = reading, violations(row)
+    for side in ("input_tokens", "output_tokens"):
+        row[side] = found.columns.get(side, 0)
+    row["total_tokens"] = total
+    row["other_usage"] = [(name, Decimal(count)) for name, count in sorted(found.others.items())] or None
+    row["usage_reading"] = (
+        "exclusive: Langfuse's buckets are disjoint"
+        if found.is_apart
+        else "inclusive: the record's total is its input and output alone"
+    )
+    row["usage_flags"] = violations(row)
 
 
 def _take_cost(row: Row, record: Document) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from attribution.usage import USAGE_ATTRIBUTES
+
 #: How a slot's value is checked: text, a whole number, or by whoever reads the slot.
 TEXT, COUNT, ANY = 0, 1, 2
 Known = tuple[str, int, int]
@@ -47,81 +49,6 @@ _TEXT = {
         "conversation.id",
     ),
     "gateway_call_id": ("litellm.call_id",),
-}
-_COUNT = {
-    "input_tokens": (
-        "gen_ai.usage.input_tokens",
-        "gen_ai.usage.prompt_tokens",
-        "llm.usage.prompt_tokens",
-        "llm.token_count.prompt",
-        "ai.usage.inputTokens",
-        "ai.usage.promptTokens",
-        "ai.usage.tokens",
-    ),
-    "output_tokens": (
-        "gen_ai.usage.output_tokens",
-        "gen_ai.usage.completion_tokens",
-        "llm.usage.completion_tokens",
-        "llm.token_count.completion",
-        "ai.usage.outputTokens",
-        "ai.usage.completionTokens",
-    ),
-    "cache_read_tokens": (
-        "gen_ai.usage.cache_read.input_tokens",
-        "gen_ai.usage.cache_read_input_tokens",
-        "gen_ai.usage.details.cache_read_tokens",
-        "gen_ai.usage.details.cache_read_input_tokens",
-        "llm.token_count.prompt_details.cache_read",
-        "ai.usage.inputTokenDetails.cacheReadTokens",
-        "ai.usage.cachedInputTokens",
-        "gen_ai.usage.prompt_tokens_details.cached_tokens",
-        "llm.usage.cache_read_input_tokens",
-    ),
-    "cache_write_tokens": (
-        "gen_ai.usage.cache_write.input_tokens",
-        "gen_ai.usage.cache_creation.input_tokens",
-        "gen_ai.usage.cache_creation_input_tokens",
-        "gen_ai.usage.cache_write_input_tokens",
-        "gen_ai.usage.details.cache_write_tokens",
-        "gen_ai.usage.details.cache_creation_input_tokens",
-        "llm.token_count.prompt_details.cache_write",
-        "ai.usage.inputTokenDetails.cacheWriteTokens",
-        "llm.usage.cache_creation_input_tokens",
-    ),
-    "reasoning_tokens": (
-        "gen_ai.usage.reasoning.output_tokens",
-        "gen_ai.usage.reasoning_tokens",
-        "gen_ai.usage.reasoning_output_tokens",
-        "gen_ai.usage.details.reasoning_tokens",
-        "llm.token_count.completion_details.reasoning",
-        "ai.usage.outputTokenDetails.reasoningTokens",
-        "ai.usage.reasoningTokens",
-        "codex.usage.reasoning_output_tokens",
-        "llm.usage.reasoning_tokens",
-    ),
-    "input_audio_tokens": (
-        "gen_ai.usage.audio.input_tokens",
-        "gen_ai.usage.details.input_audio_tokens",
-        "llm.token_count.prompt_details.audio",
-    ),
-    "cache_read_audio_tokens": (
-        "gen_ai.usage.audio.cache_read.input_tokens",
-        "gen_ai.usage.details.cache_audio_read_tokens",
-    ),
-    "output_audio_tokens": (
-        "gen_ai.usage.audio.output_tokens",
-        "gen_ai.usage.details.output_audio_tokens",
-        "llm.token_count.completion_details.audio",
-    ),
-    "input_image_tokens": ("gen_ai.usage.image.input_tokens",),
-    "output_image_tokens": ("gen_ai.usage.image.output_tokens",),
-    "total_tokens": (
-        "gen_ai.usage.total_tokens",
-        "llm.usage.total_tokens",
-        "llm.token_count.total",
-        "ai.usage.totalTokens",
-        "codex.usage.total_tokens",
-    ),
 }
 _ODD_COUNT: dict[str, tuple[str, ...]] = {
     "cache_write_5m_tokens": ("anthropic.usage.cache_creation.ephemeral_5m_input_tokens",),
@@ -273,7 +200,7 @@ def _owner_keys() -> dict[str, tuple[str, ...]]:
 
 SPAN = _table(
     (_TEXT, TEXT, 0),
-    (_COUNT, COUNT, 0),
+    (USAGE_ATTRIBUTES, COUNT, 0),
     (_ANY, ANY, 0),
     (_owner_keys(), ANY, 0),
     (_ODD, ANY, 1),
